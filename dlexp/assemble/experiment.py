@@ -239,7 +239,7 @@ def _brings_arguments(config: RunConfig, group: str) -> bool:
 def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
     """Raise ConfigError for a component that works on another kind of data than these are."""
     given = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
-    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+    for group, aspect in (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted = kinds_of(config.tree[group].get(aspect))
         if wanted and given[aspect] not in wanted:
             held = f"data={config.data.option} holds {describe_kind(given[aspect])}"

@@ -5,6 +5,7 @@ Symbols: N pairs, I different images, J different texts, E numbers of an embeddi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlexp.losses.info_nce import symmetric_info_nce
 from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import MetricState
 from dlexp.runtime.seed import generator
@@ -65,11 +65,12 @@ class RetrievalState(MetricState):
     It keeps the embeddings of all pairs, so that no figure depends on which pairs share a batch. Of embeddings that
     are not finite, nothing is found.
 
-    classes  whether `zero_shot_accuracy` is computed
+    criterion  similarities (B, B) divided by the temperature, and `same_pairs` (B, B) -> the mean loss, shape ()
+    classes    whether `zero_shot_accuracy` is computed
     """
 
-    def __init__(self, classes: bool = False) -> None:
-        self._classes = classes
+    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor], classes: bool = False) -> None:
+        self._criterion, self._classes = criterion, classes
         self._stores: dict[str, RowStore[Any]] = {
             name: RowStore() for name in ("outputs", "texts", "tokens", "images", "labels", "indices", "classes")
         }
@@ -122,7 +123,7 @@ class RetrievalState(MetricState):
         for block in torch.randperm(count, generator=generator(0, "pairs", count)).split(BLOCK):
             images, texts = pairs["outputs"][block], pairs["texts"][block]
             same = same_pairs(pairs["tokens"][block], pairs["images"][block])
-            total += float(symmetric_info_nce(self._scale * images @ texts.T, same)) * len(block)
+            total += float(self._criterion(self._scale * images @ texts.T, same)) * len(block)
         return total / count
 
 

@@ -1,7 +1,7 @@
 """An image encoder and a text encoder that share one space (CLIP, Radford et al. 2021, arXiv:2103.00020).
 
-Symbols: B images or texts, C channels, H and W height and width in pixels, U tokens of the longest text, E numbers of an
-embedding.
+Symbols: B images or texts, C channels, H and W height and width in pixels, U tokens of the longest text, E numbers of
+an embedding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["clip"]
 
 MAX_SCALE = 100.0  # as published: beyond it training becomes unstable
 
-IMAGE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {"vit": vit, "simple_cnn": simple_cnn, "resnet18": resnet18}
+IMAGE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {"simple_cnn": simple_cnn, "resnet18": resnet18, "vit": vit}
 
 
 class DualEncoder(nn.Module):
@@ -70,7 +70,7 @@ def clip(
     num_outputs: int,
     target_vocabulary_size: int,
     target_max_length: int,
-    image_encoder: str = "vit",
+    image_encoder: str = "simple_cnn",
     token: int = 64,
     blocks: int = 2,
     heads: int = 4,
@@ -85,7 +85,7 @@ def clip(
         num_outputs: E.
         target_vocabulary_size: Number of tokens of texts.
         target_max_length: Tokens of the longest text.
-        image_encoder: vit, simple_cnn or resnet18.
+        image_encoder: simple_cnn, resnet18 or vit.
         token: Size of the vector of a token, of texts and of a vit; a multiple of heads.
         blocks: Number of layers of a vit; without effect on the other image encoders.
         heads: Attention heads.

@@ -99,7 +99,7 @@ class ContrastiveLearning(Task):
             tokens=given["values"],
             images=given["image"],
             labels=given["label"],
-            scale=float(scale),
+            scale=float(scale.detach()),
         )
 
     def metric_state(self, names: Sequence[str] = ()) -> MetricState:
@@ -111,11 +111,11 @@ class ContrastiveLearning(Task):
             rule = "requires images with classes, and these have none"
             remedy = "Set data.label=COLUMN, or another trainer.monitor"
             raise ConfigError.one("trainer.monitor", "val/zero_shot_accuracy", rule, remedy, code="incompatible-data")
-        return RetrievalState("zero_shot_accuracy" in names)
+        return RetrievalState(symmetric_info_nce, "zero_shot_accuracy" in names)
 
     def report_state(self) -> MetricState:
         """With the accuracy of classes, where the data have such."""
-        return RetrievalState(bool(self._spec.names))
+        return RetrievalState(symmetric_info_nce, bool(self._spec.names))
 
     def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
         """Recalls with intervals, every image with its nearest text, and the worst mistakes."""
@@ -173,10 +173,9 @@ def _checked(network: nn.Module) -> ImageTextNetwork:
 
 
 def _texts(network: ImageTextNetwork, targets: Field | None) -> Tensor:
-    """(B, E); positions that no text of the batch has are not computed."""
+    """(B, E)."""
     assert isinstance(targets, dict)
-    lengths = targets["lengths"]
-    return network.encode_texts(targets["values"], lengths)
+    return network.encode_texts(targets["values"], targets["lengths"])
 
 
 def _compared(scale: Tensor, images: Tensor, texts: Tensor, targets: Field | None) -> Tensor:

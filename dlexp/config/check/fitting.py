@@ -9,7 +9,7 @@ from dlexp.kinds import describe_kind, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
-_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
+_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model", "captions": "contrastive"}
 # Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
 _OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
 _SEQUENCES = ("tokens", "series")
@@ -22,6 +22,7 @@ _DATA = {
     ("series", "forecast"): "data=sunspots",
     ("tokens", "tags"): "data=entities",
     ("tokens", "tokens"): "data=reverse",
+    ("image", "captions"): "data=digit_captions",
 }
 
 
@@ -45,8 +46,17 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
+def remedy_of_targets(tree: Mapping[str, Any], wanted: Sequence[str]) -> str:
+    """Return a model or data to use where a model requires targets of other kinds than those of the data."""
+    inputs = str(tree["data"].get("_inputs_"))
+    model = _model(wanted, inputs, str(tree["data"].get("_targets_")))
+    return f"Use {', or '.join(filter(None, (model, _other_data(tree, 'model', wanted[0], (inputs, wanted[0])))))}"
+
+
 def _model(wanted: Sequence[str], given: str, targets: str) -> str:
     """A model for inputs of kind `given` in place of one that requires `wanted`; "" for none."""
+    if given == "image" and targets == "captions":
+        return "model=clip"
     if given in _SEQUENCES:
         return f"model={_OF_SEQUENCES.get(targets, 'lstm')}"
     if given == "tabular" or {*wanted, given} <= {"image", "tabular"}:

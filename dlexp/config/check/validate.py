@@ -10,7 +10,7 @@ from typing import Any
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.data_keys import balance_problems, elsewhere, split_problems
-from dlexp.config.check.fitting import remedy_of_kinds
+from dlexp.config.check.fitting import remedy_of_kinds, remedy_of_targets
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
@@ -165,14 +165,17 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data, said = tree["data"], set[str]()
-    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+    for group, aspect in (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted, given = kinds_of(tree[group].get(aspect)), data.get(aspect)
         if wanted and given and given not in wanted:
             rule = f"requires {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
             remedy = remedy_of_kinds(tree, group, wanted, given)
-            if aspect in said:  # task and loss have one remedy, which is given once
+            if group == "model" and aspect == "_targets_":
+                remedy = remedy_of_targets(tree, wanted)
+            elif aspect in said:  # task and loss have one remedy, which is given once
                 remedy = ""
-            said.add(aspect)
+            else:
+                said.add(aspect)
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")

@@ -5,6 +5,7 @@ Symbols: N images with a text each, U tokens of the longest text.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import Dense, Keyed
-from dlexp.data.splitting import Rows
 from dlexp.errors import ConfigError, DataError
 from dlexp.sequence_specs import CaptionSpec
 from dlexp.specs import DataSpec
@@ -39,8 +39,8 @@ class CaptionOptions:
         """Raises ConfigError for a prompt without a place for the name of a class."""
         for prompt in self.prompts:
             if "{}" not in prompt:
-                remedy = "Write it such as data.prompts=['a photo of a {}']"
-                raise ConfigError.one("data.prompts", prompt, "has no {} for the name of a class", remedy, code="invalid-value")  # fmt: skip
+                rule, remedy = "has no {} for the name of a class", "Write it such as data.prompts='[a photo of a {}]'"
+                raise ConfigError.one("data.prompts", prompt, rule, remedy, code="invalid-value")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def with_captions(bundle: DataBundle, given: Captions, options: CaptionOptions) 
     train = bundle.splits["train"].indices.tolist()
     vocabulary = _learned([given.texts[row] for row in train], options)
     ids = [vocabulary.encode(text) for text in given.texts]
-    longest = options.max_length if isinstance(options.max_length, int) else min(_LONGEST, max(map(len, (ids[row] for row in train))))  # fmt: skip
+    longest = options.max_length
+    if not isinstance(longest, int):
+        longest = min(_LONGEST, max(len(ids[row]) for row in train))
     spec = CaptionSpec(vocabulary, longest, given.names, tuple(options.prompts) if given.names else ())
     found = spec.encoded(given.texts)
     columns = {
@@ -80,14 +82,12 @@ def with_captions(bundle: DataBundle, given: Captions, options: CaptionOptions) 
         name: replace(split, targets=Keyed({key: Dense(value[split.indices]) for key, value in columns.items()}))
         for name, split in bundle.splits.items()
     }
-    cut = sum(len(one) > longest for one in ids)
-    notes = [f"{cut:,} of {len(ids):,} texts are cut after {longest} tokens. To read all, set data.max_length={max(map(len, ids))}"] if cut else []  # fmt: skip
     return replace(
         bundle,
         spec=DataSpec(bundle.spec.inputs, spec),
         splits=splits,
         fingerprint=_fingerprint(bundle.fingerprint, given),
-        notes=(*bundle.notes, *notes, *_told(given, bundle.splits["train"].indices.numpy())),
+        notes=(*bundle.notes, *_cut_note(ids, longest), *_equal_note([given.texts[row] for row in train])),
     )
 
 
@@ -103,21 +103,26 @@ def _learned(texts: Sequence[str], options: CaptionOptions) -> Any:
     raise DataError(rule, remedy="Set data.min_count=1", code="too-few-samples")
 
 
-def _told(given: Captions, train: Rows) -> list[str]:
-    """How many texts are equal, which no image can be told from another by."""
-    some = [given.texts[row] for row in train.tolist()]
-    different = len(set(some))
-    if different == len(some):
+def _cut_note(ids: Sequence[Sequence[int]], longest: int) -> list[str]:
+    cut = sum(len(one) > longest for one in ids)
+    if not cut:
+        return []
+    remedy = f"To read all, set data.max_length={max(map(len, ids))}"
+    return [f"{cut:,} of {len(ids):,} texts are cut after {longest} tokens. {remedy}"]
+
+
+def _equal_note(texts: Sequence[str]) -> list[str]:
+    """How many training texts are equal: no image can be told from another by them."""
+    different = len(set(texts))
+    if different == len(texts):
         return []
     return [
-        f"{different:,} different texts among {len(some):,} training pairs: pairs of equal texts are no negatives of "
+        f"{different:,} different texts among {len(texts):,} training pairs: pairs of equal texts are no negatives of "
         "each other"
     ]
 
 
 def _fingerprint(images: str, given: Captions) -> str:
-    import hashlib
-
     digest = hashlib.sha256(f"{images}{given.names}".encode())
     for text in given.texts:
         data = text.encode(errors="surrogatepass")

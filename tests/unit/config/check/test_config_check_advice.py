@@ -86,7 +86,7 @@ def test_no_default_line_is_advised_against() -> None:
     lines += [(f"optim={name}",) for name in OPTIMS]
     lines += [(f"scheduler={name}",) for name in CATALOG.options("scheduler")]
     lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
-    assert len(lines) == 54 + 17 + 13 + 16
+    assert len(lines) == 55 + 17 + 13 + 16
     assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
 
 

@@ -71,6 +71,8 @@ def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> No
         ("data=digits model=seq2seq_lstm", "model", "Use model=simple_cnn, or other data, such as data=reverse"),
         ("data=digits model=gpt", "model", "Use model=simple_cnn"),
         ("data=reverse model=simple_cnn", "model", "Use model=seq2seq_lstm, or other data, such as data=digits"),
+        ("data=digits model=clip", "model", "Use model=simple_cnn, or other data, such as data=digit_captions"),
+        ("data=digit_captions model=lstm", "model", "Use model=clip, or other data, such as data=docstrings"),
         ("data=sunspots model=simple_cnn", "model", "Use model=gru, or other data, such as data=digits"),
     ],
 )
@@ -91,6 +93,7 @@ def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, whe
         ("entities", "seq2seq", "tagging"),
         ("sunspots", "tagging", "forecasting"),
         ("tones", "classification", "ctc"),
+        ("digit_captions", "classification", "contrastive"),
     ],
 )
 def test_a_task_that_does_not_fit_is_answered_with_the_one_that_does(data: str, task: str, fitting: str) -> None:
