@@ -164,9 +164,7 @@ def named_inputs(inputs: Field) -> dict[str, Tensor]:
     return vars(inputs) if isinstance(inputs, Sequences) else dict(inputs)
 
 
-def _program(
-    network: nn.Module, example: Field, signature: Signature | None = None
-) -> torch.export.ExportedProgram:
+def _program(network: nn.Module, example: Field, signature: Signature | None = None) -> torch.export.ExportedProgram:
     """The computation of `network` for any batch size and length. Raises DlexpError if it depends on one of them."""
     axes: tuple[Any, ...] = ({0: torch.export.Dim("batch")},)
     free = torch.export.Dim.DYNAMIC
@@ -179,7 +177,14 @@ def _program(
     try:
         arguments = tuple(named_inputs(example).values())
         # A strict trace goes into torch's recurrent layers and makes the length a constant.
-        found = torch.export.export(network, arguments, dynamic_shapes=axes, strict=False)
+        # Guards of several inputs cannot be read again by the exporter to ONNX (torch 2.15); assertions can.
+        found = torch.export.export(
+            network,
+            arguments,
+            dynamic_shapes=axes,
+            strict=False,
+            prefer_deferred_runtime_asserts_over_guards=signature is not None,
+        )
     except Exception as error:  # torch raises many types for what it cannot trace
         reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
         length = " and length" if isinstance(example, Sequences) else ""

@@ -9,7 +9,13 @@ from dlexp.kinds import describe_kind, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
-_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model", "captions": "contrastive"}
+_TASKS = {
+    "forecast": "forecasting",
+    "tags": "tagging",
+    "tokens": "seq2seq",
+    "next_tokens": "language_model",
+    "captions": "contrastive",
+}
 # Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
 _OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
 _SEQUENCES = ("tokens", "series")

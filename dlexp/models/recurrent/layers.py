@@ -9,7 +9,9 @@ Symbols: B samples, T positions of the longest sequence, D size of the input of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from dlexp.models.sequences.inputs import kept_positions
 
 FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
+_RECORDED: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded states", default=None)
 _STEPS = {nn.RNN: vanilla_step, nn.LSTM: lstm_step, nn.GRU: gru_step}
 
 
@@ -50,7 +53,7 @@ class FusedRecurrence(Recurrence):
 
     def forward(self, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
         """(B, T, D) -> (B, T, H), state."""
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or _RECORDED.get() is not None:
             return self._scanned(x, state)
         outputs, final = self.layer(x, None if state is None else self._given(state))
         return outputs, self._states(final)
@@ -69,7 +72,7 @@ class FusedRecurrence(Recurrence):
         return tuple(self.layer.get_parameter(name) for name in names)
 
     def _scanned(self, x: Tensor, state: States | None) -> tuple[Tensor, States]:
-        """The same by single steps: torch's exporter makes the length of its layers a constant."""
+        """The same by single steps: torch's exporter makes the length of its layers a constant, and none is recorded."""
         of_input, of_state, bias, state_bias = self.weights()
         product = F.linear(x, of_input, bias)
         if state is None:
@@ -131,7 +134,24 @@ def over_steps(step: Callable[[Tensor, States], States], product: Tensor, state:
     for own in product.unbind(1):
         state = step(own, state)
         outputs.append(state[0])
+    if (recorded := _RECORDED.get()) is not None:
+        recorded.append(outputs)
     return torch.stack(outputs, 1), state
+
+
+@contextmanager
+def recorded_states() -> Iterator[list[list[Tensor]]]:
+    """Run recurrent layers step by step, and record the outputs (B, H) of each step of each direction that is run.
+
+    The directions of a layer come in the order forward, backward; each output is computed of the one before, so that
+    gradients of it go through time.
+    """
+    found: list[list[Tensor]] = []
+    token = _RECORDED.set(found)
+    try:
+        yield found
+    finally:
+        _RECORDED.reset(token)
 
 
 def _is_one(length: int | torch.SymInt) -> bool:

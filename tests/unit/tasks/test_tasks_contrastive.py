@@ -110,7 +110,9 @@ def test_several_texts_of_an_image_are_all_right() -> None:
 def evaluated(network: DualEncoder, task: ContrastiveLearning, bundle: DataBundle, size: int) -> dict[str, float]:
     batches = EvalBatches(bundle, "val", size, torch.device("cpu"))
     precision = Precision("fp32", "cpu", "")
-    return evaluate(task, torch.nn.ModuleDict({"model": network}), batches, precision, task.report_state(), seed=0).metrics
+    return evaluate(
+        task, torch.nn.ModuleDict({"model": network}), batches, precision, task.report_state(), seed=0
+    ).metrics
 
 
 def test_no_figure_depends_on_the_batch_of_an_evaluation() -> None:
