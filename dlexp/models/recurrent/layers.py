@@ -72,7 +72,7 @@ class FusedRecurrence(Recurrence):
         return tuple(self.layer.get_parameter(name) for name in names)
 
     def _scanned(self, x: Tensor, state: States | None) -> tuple[Tensor, States]:
-        """The same by single steps: torch's exporter makes the length of its layers a constant, and none is recorded."""
+        """The same by single steps: torch's exporter fixes the length of its layers, and none is recorded."""
         of_input, of_state, bias, state_bias = self.weights()
         product = F.linear(x, of_input, bias)
         if state is None:

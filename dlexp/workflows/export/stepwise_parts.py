@@ -136,7 +136,10 @@ def parts_of(network: nn.Module, sources: Sequences) -> tuple[Part, Part]:
     step = Part(
         "step",
         StepPart(network, state),
-        {TOKENS: torch.zeros(len(sources), dtype=torch.int64), **named},
+        {
+            TOKENS: torch.zeros(len(sources), dtype=torch.int64),
+            **{name: one.contiguous() for name, one in named.items()},
+        },
         Signature((LOGITS, *(f"{NEXT}{name}" for name in changed)), {TOKENS: (0,), **free}),
     )
     return encoder, step

@@ -298,7 +298,7 @@ def test_a_run_by_the_command_line(
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
-    assert ended(["export", "run", "--to", "onnx"]) == 2
+    assert ended(["export", "run", "--to", "safetensors"]) == 2
     assert "token by token" in capsys.readouterr().err
     assert ended(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
     lines = (tmp_path / "out.tsv").read_text().splitlines()

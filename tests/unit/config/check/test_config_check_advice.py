@@ -18,6 +18,7 @@ COMPANIONS = {
     **dict.fromkeys(TABLES, ("data=iris",)),
     **dict.fromkeys(("tcn", "text_cnn"), SEQUENCES),
     "transformer_encoder": SEQUENCES,
+    "clip": ("data=digit_captions",),
     **dict.fromkeys(("transformer", "transformer_base", "transformer_256"), ("data=reverse",)),
     **dict.fromkeys(("gpt", "gpt2"), ("data=corpus", "data.path=a.txt")),
     **dict.fromkeys(("seq2seq_lstm", "seq2seq_gru"), ("data=reverse", "trainer.clip_norm=5")),
