@@ -33,7 +33,9 @@ def greedy(folder: Path, texts: list[str]) -> list[str]:
     runtime = pytest.importorskip("onnxruntime")
     facts = json.loads((folder / "model.json").read_text())
     encoder, step = (runtime.InferenceSession(folder / facts["parts"][name]["file"]) for name in ("encoder", "step"))
-    source, target = (json.loads((folder / f"model.{side}.vocabulary.json").read_text()) for side in ("source", "target"))
+    source, target = (
+        json.loads((folder / f"model.{side}.vocabulary.json").read_text()) for side in ("source", "target")
+    )
     known, learned = (
         Vocabulary(one["unit"], tuple(one["tokens"]), one["definition"], one["lowercase"]) for one in (source, target)
     )
@@ -61,9 +63,7 @@ def greedy(folder: Path, texts: list[str]) -> list[str]:
 @pytest.mark.slow  # torch's exporter takes seconds
 @pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize("model", MODELS)
-def test_a_loop_of_onnxruntime_puts_out_what_a_prediction_does(
-    model: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_loop_of_onnxruntime_puts_out_what_a_prediction_does(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxruntime")
     run("train", *DATA, *MODELS[model], *SHORT)
     run("export", "run", "--to", "onnx")
@@ -76,6 +76,6 @@ def test_a_loop_of_onnxruntime_puts_out_what_a_prediction_does(
     assert [greedy(folder, [text])[0] for text in texts] == expected  # any batch and length
     facts = json.loads((folder / "model.json").read_text())
     assert facts["compared"]["largest_difference"] <= 1e-4 and facts["compared"]["batches"] == [1, 7]
-    line_refused(capsys, "export", "run", "--to", "onnx", code="already-exists", remedy="--force")
+    line_refused(capsys, "export", "run", "--to", "onnx", code="already-exists", where="--out", remedy="--force")
     line_refused(capsys, "export", "run", "--to", "torch-export", code="not-supported", where="--to", remedy="onnx")
     line_refused(capsys, "export", "run", "--samples", "conf", "--force", code="not-supported", where="--samples")
