@@ -31,7 +31,7 @@ from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.example_sequences import copied, random_sequences
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
-from dlexp.workflows.export.stepwise import export_stepwise, files_of, refuse_other_formats
+from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
 from dlexp.workflows.export.stepwise_parts import LOGITS, Encoding
 from dlexp.workflows.export.vocabulary_file import write_vocabulary
 from dlexp.workflows.predict.inputs import Inputs
@@ -99,7 +99,7 @@ def export_run(
     path = request.out or stored.run / "export" / f"model{suffix}"
     network = _network(stored, request.with_preprocessing)
     stepwise = _puts_out_tokens(stored)
-    for file in files_of(path) if stepwise else [path]:
+    for file in stepwise_files(path) if stepwise else [path]:
         if file.exists() and not request.force:
             remedy = "Add --force to overwrite it, or use another name."
             raise ConfigError.one("--out", file, "already exists", remedy, code="already-exists")

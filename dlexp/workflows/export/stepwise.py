@@ -25,8 +25,8 @@ from dlexp.workflows.export.stepwise_parts import (
     TOKENS,
     Encoding,
     Part,
+    encoder_and_step,
     initial_state,
-    parts_of,
 )
 from dlexp.workflows.export.vocabulary_file import write_vocabulary
 
@@ -59,20 +59,14 @@ def export_stepwise(
     assert isinstance(network, Encoding) and targets.begin is not None
     batches = list(random_sequences(inputs, _SIZES))
     with torch.no_grad():
-        parts = parts_of(network, batches[1])
+        parts = encoder_and_step(network, batches[1])
     made = [Onnx(part.network, dict(part.example), part.signature) for part in parts]
     contents = [one.content("{}") for one in made]
     most = min(_MOST, targets.max_length)
     with torch.no_grad():
         found = [_differences(network, (made, contents), one, targets.begin, most) for one in batches]
     largest, scale = (max(values) for values in zip(*(pair[:2] for pair in found), strict=True))
-    if not largest <= tolerance * (1 + scale):
-        allowed = tolerance * (1 + scale)
-        raise DlexpError(
-            f"the scores of the exported networks differ by up to {largest:.3g}, but at most {allowed:.3g} is allowed "
-            f"({tolerance:g} times 1 + the largest score). Nothing was written.",
-            code="incompatible-weights",
-        )
+    _refuse_difference(largest, scale, tolerance)
     content = {
         **facts(found[1][2]),
         "opset": made[0].opset,
@@ -101,7 +95,18 @@ def export_stepwise(
     return {**content, "file": str(manifest), "bytes": size}
 
 
-def files_of(path: Path) -> list[Path]:
+def _refuse_difference(largest: float, scale: float, tolerance: float) -> None:
+    """Raise DlexpError for scores that differ too much; NaN does."""
+    allowed = tolerance * (1 + scale)
+    if not largest <= allowed:
+        raise DlexpError(
+            f"the scores of the exported networks differ by up to {largest:.3g}, but at most {allowed:.3g} is allowed "
+            f"({tolerance:g} times 1 + the largest score). Nothing was written.",
+            code="incompatible-weights",
+        )
+
+
+def stepwise_files(path: Path) -> list[Path]:
     """What is written."""
     return [path.with_suffix(suffix) for suffix in (".encoder.onnx", ".step.onnx", ".json")]
 

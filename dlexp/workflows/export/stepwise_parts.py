@@ -114,7 +114,7 @@ class Part:
     signature: Signature
 
 
-def parts_of(network: nn.Module, sources: Sequences) -> tuple[Part, Part]:
+def encoder_and_step(network: nn.Module, sources: Sequences) -> tuple[Part, Part]:
     """Encoder and step, with examples of at least two samples, positions and tokens."""
     assert isinstance(network, Encoding)
     state = _after_two(network, sources)

@@ -96,21 +96,26 @@ def captions(
     files, texts, given, keys, used = _columns(table, (image, text, label), by)
     scans = _scanned(table, used, files)
     division = _division(table, given.images, keys, (val_fraction, test_fraction, split_seed), group)
-    is_gray = all(scan.is_gray for scan in scans) if channels == AUTO else channels == 1
-    names = np.array([os.fsencode(name) for name in files])
-    root = table.file.parent
-    found = ImageSet(
-        ImageFiles(root, names, 1 if is_gray else 3, form.stored, form.resize),
-        None,
-        (),
-        division.rows,
-        hashlib.sha256(b"".join(scan.digest for scan in scans) + b"\0".join(names.tolist())).hexdigest(),
-        form.preprocessing(),
-        (f"images: column {used!r}; texts: {listed(texts)}", *division.notes),
-        form.image_size,
-    )
+    notes = (f"images: column {used!r}; texts: {listed(texts)}", *division.notes)
+    found = _image_set(table, (files, scans), form, division.rows, notes)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     return replace(with_captions(bundle, given, options), named=table.named(), target=texts[0])
+
+
+def _image_set(
+    table: RawTable,
+    given: tuple[Sequence[str], Sequence[QuickScan]],
+    form: ImageFormat,
+    rows: tuple[Rows, Rows, Rows],
+    notes: tuple[str, ...],
+) -> ImageSet:
+    """The images of all rows, from their files and the scans of different files."""
+    files, scans = given
+    is_gray = all(scan.is_gray for scan in scans) if form.channels == AUTO else form.channels == 1
+    names = np.array([os.fsencode(name) for name in files])
+    reader = ImageFiles(table.file.parent, names, 1 if is_gray else 3, form.stored, form.resize)
+    digest = hashlib.sha256(b"".join(scan.digest for scan in scans) + b"\0".join(names.tolist())).hexdigest()
+    return ImageSet(reader, None, (), rows, digest, form.preprocessing(), notes, form.image_size)
 
 
 def _table_in(path: str) -> Path:
