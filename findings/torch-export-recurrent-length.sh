@@ -14,6 +14,7 @@ cd "$room"
 python3 -m venv venv
 venv/bin/python -m pip install --quiet torch==2.15.0 numpy
 venv/bin/python - <<'PY'
+import logging
 import sys
 import warnings
 
@@ -22,6 +23,7 @@ from torch import nn
 from torch._higher_order_ops.scan import scan
 
 warnings.simplefilter("ignore")
+logging.disable(logging.ERROR)  # the same refusals again, with traces
 FREE = torch.export.Dim.DYNAMIC
 
 
