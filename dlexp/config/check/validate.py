@@ -167,6 +167,8 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
     data, said = tree["data"], set[str]()
     for group, aspect in (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted, given = kinds_of(tree[group].get(aspect)), data.get(aspect)
+        if group == "model" and aspect == "_targets_" and "_inputs_" in said:
+            continue  # a model that reads other inputs puts out other targets too
         if wanted and given and given not in wanted:
             rule = f"requires {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
             remedy = remedy_of_kinds(tree, group, wanted, given)
