@@ -97,8 +97,10 @@ def export_run(
         raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number >= 0", code="out-of-range")
     suffix, make = FORMATS[request.kind]
     path = request.out or stored.run / "export" / f"model{suffix}"
-    network = _network(stored, request.with_preprocessing)
     stepwise = _puts_out_tokens(stored)
+    if stepwise:
+        refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
+    network = _network(stored, request.with_preprocessing)
     for file in stepwise_files(path) if stepwise else [path]:
         if file.exists() and not request.force:
             remedy = "Add --force to overwrite it, or use another name."
@@ -153,7 +155,6 @@ def _stepwise(
     stored: RestoredRun, network: nn.Module, path: Path, request: ExportRequest, options: RestoreOptions
 ) -> dict[str, Any]:
     """Encoder and step, each in a file, and a manifest. Raises as `export_run`."""
-    refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
     spec = stored.experiment.bundle.spec
     assert isinstance(spec.inputs, TokenSpec | SeriesSpec) and isinstance(spec.targets, TokenTargetSpec)
     if not isinstance(network, Encoding):
