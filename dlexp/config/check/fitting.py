@@ -9,12 +9,19 @@ from dlexp.kinds import TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
-_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
+_TASKS = {
+    "forecast": "forecasting",
+    "tags": "tagging",
+    "tokens": "seq2seq",
+    "next_tokens": "language_model",
+    "captions": "contrastive",
+}
 # (kind of inputs, kind of targets) -> models, one of each family.
 _OF_IMAGES, _OF_TABLES = ("simple_cnn", "resnet18", "vit", "mlp"), ("mlp", "ft_transformer")
 _MODELS = {
     ("image", "class"): _OF_IMAGES,
     ("image", "value"): _OF_IMAGES,
+    ("image", "captions"): ("clip",),
     ("tabular", "class"): _OF_TABLES,
     ("tabular", "value"): _OF_TABLES,
     ("tokens", "class"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
@@ -41,6 +48,7 @@ _DATA = {
     ("tokens", "tokens"): "data=reverse",
     ("tokens", "next_tokens"): "data=topics",
     ("series", "tokens"): "data=tones",
+    ("image", "captions"): "data=digit_captions",
 }
 
 

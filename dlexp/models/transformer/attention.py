@@ -117,7 +117,7 @@ def _mixed(
 def _by_head(projected: Tensor, size: int) -> Tensor:
     """(B, T, heads E) -> (B, heads, T, E); (B, heads E) -> (B, heads, 1, E)."""
     if projected.ndim == 2:
-        return projected.view(len(projected), -1, 1, size)
+        return projected.view(projected.shape[0], -1, 1, size)  # len() fixes the size of an export
     parts: Tensor = projected.unflatten(-1, (-1, size))
     return parts.transpose(1, 2)
 

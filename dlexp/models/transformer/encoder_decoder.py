@@ -100,10 +100,15 @@ class Transformer(nn.Module):
         """
         if self.begin is None:
             raise ValueError("transformer generates from a token that targets begin with, and these targets have none")
+        state = self.initial(values, lengths)
+        return self.step(torch.full((len(values),), self.begin, device=values.device), state)
+
+    def initial(self, values: Tensor, lengths: Tensor | None) -> KeyValueCache:
+        """The state in front of the first target token."""
         memory = self.encode(values, lengths)
         read = tuple(_cross(layer).read(memory) for layer in self.decoder.layers)
-        state = replace(empty_cache(len(values), values.device), read=read, sources=attended_positions(values, lengths))
-        return self.step(torch.full((len(values),), self.begin, device=values.device), state)
+        state = empty_cache(values.shape[0], values.device)
+        return replace(state, read=read, sources=attended_positions(values, lengths))
 
     def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""

@@ -80,6 +80,12 @@ SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
         ),
         ("data=digits model=lstm", "model", f"Use {IMAGES}, or other data, such as data=docstrings or data=sunspots"),
         ("data=digits model=seq2seq_lstm", "model", f"Use {IMAGES}, or other data, such as data=reverse"),
+        ("data=digits model=clip", "model", f"Use {IMAGES}, or other data, such as data=digit_captions"),
+        (
+            "data=digit_captions model=lstm",
+            "model",
+            "Use model=clip, or other data, such as data=docstrings or data=sunspots",
+        ),
         ("data=digits model=gpt", "model", f"Use {IMAGES}, or other data, such as data=topics"),
         ("data=reverse model=simple_cnn", "model", f"Use {PAIRS}, or other data, such as data=digits"),
         ("data=reverse model=gpt", "model", f"Use {PAIRS}, or other data, such as data=topics"),
@@ -106,6 +112,7 @@ def test_what_does_not_fit_is_answered_with_all_parts_that_do(words: str, where:
         ("entities", "seq2seq", "tagging"),
         ("sunspots", "tagging", "forecasting"),
         ("tones", "classification", "ctc"),
+        ("digit_captions", "classification", "contrastive"),
     ],
 )
 def test_a_task_that_does_not_fit_is_answered_with_the_one_that_does(data: str, task: str, fitting: str) -> None:
@@ -172,6 +179,7 @@ def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -
 
     data = {
         ("image", "class"): "digits",
+        ("image", "captions"): "digit_captions",
         ("tabular", "class"): "iris",
         ("tokens", "class"): "docstrings",
         ("tokens", "tags"): "entities",
