@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dlexp.engine.best_epoch import BestSoFar
+from dlexp.engine.gradients import is_gradient_finite
 from dlexp.engine.loop import Update
 from dlexp.engine.stacking.dropout import Draw, stacked_masks
 from dlexp.engine.stacking.network import StackedNetwork
-from dlexp.engine.stacking.signature import batch_signature
+from dlexp.engine.stacking.signature import batch_signature, task_signature
 from dlexp.engine.stacking.task import StackedBatch, StackedTask
 from dlexp.engine.stacking.trial import recorded_draws
 from dlexp.engine.state import EpochSums, TrainState
-from dlexp.engine.step import apply_rules, end_update, phase_seed, record_loss, train_step
+from dlexp.engine.step import StepRules, apply_rules, end_update, phase_seed, record_loss, train_step
 from dlexp.errors import Diverged
 from dlexp.optim.schedules.base import Schedule
 from dlexp.regularization.penalties import Penalty
@@ -42,9 +43,11 @@ class Stack:
         self.phase = next(iter(first.task.phases))
         self.network = StackedNetwork([update.state.networks["model"] for update in updates])
         self.task = StackedTask(self.phase, len(updates))
+        self.task.is_alike = len({task_signature(update.task) for update in updates}) == 1
         self._optimizer = _MemberUpdates(self)
         device = self.network.weights[0].device
         self._generators = [torch.Generator(device) for _ in updates]
+        self._without_check: dict[int, tuple[StepRules, StepRules]] = {}
         self._draws: dict[Any, list[list[Draw]]] = {}
         rules = first.rules
         self._rules = replace(
@@ -101,11 +104,13 @@ class Stack:
     def take_gradients(self) -> None:
         """After the gradient of the stack: let each member make its own update with its own rules."""
         self.network.hand_out_gradients()
-        turn = (self.phase, 0)
+        turn, is_finite = (self.phase, 0), is_gradient_finite(self._optimizer)
         for member, update in enumerate(self.updates):
             if member in self.task.failed:
                 continue
             task, state, rules = update.task, update.state, update.rules
+            if is_finite and rules.check_every_step:  # of all, so of each
+                rules = self._unchecked(rules)
             try:
                 updated, optimizer = apply_rules(task, state, update.micro_batches[0], rules, turn)
             except Diverged:
@@ -114,6 +119,12 @@ class Stack:
             state.scaler.step(optimizer)
             if rules.max_norm is not None:
                 rules.max_norm(updated)
+
+    def _unchecked(self, rules: StepRules) -> StepRules:
+        """The rules without a check, made once for each."""
+        if id(rules) not in self._without_check:
+            self._without_check[id(rules)] = (rules, replace(rules, check_every_step=False))
+        return self._without_check[id(rules)][1]
 
     def _count(self, member: int, update: Update) -> None:
         """Record what the update of a member showed, and move its position."""

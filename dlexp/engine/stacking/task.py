@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
 
 from dlexp.engine.loop import Update
 from dlexp.engine.stacking.network import StackedNetwork
 from dlexp.engine.step import plain_weight
 from dlexp.optim.parameter_groups import weights_of
 from dlexp.tasks.base import Networks, Phase, Task
-from dlexp.types import Batch, Field, LossOutput, Prediction
+from dlexp.types import Batch, Field, LossOutput, Prediction, as_tensor
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class StackedTask(Task):
     Attributes:
         failed: Members whose loss or gradient is not finite in this update.
         losses: Those of each member in this update, one for each micro batch.
+        is_alike: Whether the tasks of all members compute the same of the same numbers.
     """
 
     def __init__(self, phase: str, size: int) -> None:
         self.phases: Mapping[str, Phase] = {phase: Phase(("model",))}
         self.failed: set[int] = set()
         self.losses: list[list[MemberLoss]] = []
+        self.is_alike = False
         self._answers = [_Answer() for _ in range(size)]
         self._updates: Sequence[Update] = ()
 
@@ -81,16 +84,12 @@ class StackedTask(Task):
         assert isinstance(batch, StackedBatch)
         number = len(self.losses[0])
         rows = network.rows() if any(update.rules.penalty for update in self._updates) else {}
+        found = self._losses(phase, batch, outputs)
         values = []
-        for member, (update, answer, own) in enumerate(
-            zip(self._updates, self._answers, outputs.unbind(), strict=True)
-        ):
-            given = batch.members[member]
-            answer.expect(given.inputs, own)
-            found = update.task.loss(phase, {"model": answer}, given)
+        for member, (update, given, output) in enumerate(zip(self._updates, batch.members, found, strict=True)):
             weight = update.task.loss_weight(phase, given)
-            self.losses[member].append(MemberLoss(found.value.detach(), found.parts, plain_weight(weight)))
-            values.append(_share(update, phase, number, weight, found.value))
+            self.losses[member].append(MemberLoss(output.value.detach(), output.parts, plain_weight(weight)))
+            values.append(_share(update, phase, number, weight, output.value))
             if update.rules.penalty and number == len(update.micro_batches) - 1:
                 updated = weights_of([update.state.networks["model"]])
                 # The engine divides the loss of the stack by the number of micro batches, which its share undoes.
@@ -103,6 +102,36 @@ class StackedTask(Task):
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Members are evaluated one by one, by their own tasks."""
         raise NotImplementedError
+
+    def _losses(self, phase: str, batch: StackedBatch, outputs: Tensor) -> list[LossOutput]:
+        """The loss of each member: of all at once where their tasks are alike, else one by one."""
+        if self.is_alike and all(_is_plain(given) for given in batch.members):
+            return self._losses_at_once(phase, batch, outputs)
+        found = []
+        for update, answer, own, given in zip(
+            self._updates, self._answers, outputs.unbind(), batch.members, strict=True
+        ):
+            answer.expect(given.inputs, own)
+            found.append(update.task.loss(phase, {"model": answer}, given))
+        return found
+
+    def _losses_at_once(self, phase: str, batch: StackedBatch, outputs: Tensor) -> list[LossOutput]:
+        task, answer = self._updates[0].task, self._answers[0]
+
+        def loss(outputs: Tensor, targets: Tensor, indices: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            given = Batch(batch.members[0].inputs, targets, indices)
+            answer.expect(given.inputs, outputs)
+            found = task.loss(phase, {"model": answer}, given)
+            return found.value, dict(found.parts)
+
+        targets = torch.stack([as_tensor(given.targets) for given in batch.members])
+        indices = torch.stack([given.indices for given in batch.members])
+        values, parts = vmap(loss)(outputs, targets, indices)
+        rows = {name: value.unbind() for name, value in parts.items()}
+        return [
+            LossOutput(value, {name: row[member] for name, row in rows.items()})
+            for member, value in enumerate(values.unbind())
+        ]
 
     def _read(self) -> None:
         """Note which of the last losses are not finite, where losses are checked in every update."""
@@ -120,19 +149,23 @@ class _Answer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._inputs: Field | None = None
-        self._outputs: Tensor | None = None
+        self._expected: list[tuple[Field, Tensor]] = []  # a list, since a module takes long to set an attribute
 
     def expect(self, inputs: Field, outputs: Tensor) -> None:
         """The one call that follows has these inputs."""
-        self._inputs, self._outputs = inputs, outputs
+        self._expected[:] = [(inputs, outputs)]
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """The outputs. Raises ValueError for other inputs, and for a second call."""
-        found, self._outputs = self._outputs, None
-        if found is None or (args and args[0] is not self._inputs):
+        inputs, outputs = self._expected.pop() if self._expected else (None, None)
+        if outputs is None or (args and args[0] is not inputs):
             raise ValueError("the task calls the network in another way than once on the inputs of the batch")
-        return found
+        return outputs
+
+
+def _is_plain(batch: Batch) -> bool:
+    """Whether the loss of a batch is a function of tensors alone."""
+    return batch.mixed is None and isinstance(batch.targets, Tensor)
 
 
 def _network_and_outputs(networks: Networks, batch: Batch) -> tuple[StackedNetwork, Tensor]:
