@@ -5,7 +5,8 @@ Symbols: K members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,12 +79,21 @@ class Stack:
     def make(self, updates: Sequence[Update]) -> list[bool]:
         """Make one update of each member; returns which were made.
 
-        Those that are not, since batches differ in shape or a loss or gradient is not finite, are as they were before:
-        the run makes such an update alone, and reacts to its failure.
+        Those that are not, since their batches differ in shape from most or a loss or gradient is not finite, are as
+        they were before: the run makes such an update alone, and reacts to its failure.
         """
-        if len({batch_signature(update) for update in updates}) > 1:
+        shapes = [batch_signature(update) for update in updates]
+        usual, number = Counter(shapes).most_common(1)[0]
+        if number < 2:
             return [False] * len(updates)
-        self.compute(updates)
+        present = updates[shapes.index(usual)]
+        absent = {member for member, shape in enumerate(shapes) if shape != usual}
+        # An absent member computes with batches of another and keeps nothing of it, so that no other is disturbed.
+        given = [
+            replace(update, micro_batches=present.micro_batches) if member in absent else update
+            for member, update in enumerate(updates)
+        ]
+        self.compute(given, absent)
         for member, update in enumerate(updates):
             if member in self.task.failed:
                 self.network.restore_buffers(member)
@@ -91,11 +101,11 @@ class Stack:
                 self._count(member, update)
         return [member not in self.task.failed for member in range(len(updates))]
 
-    def compute(self, updates: Sequence[Update], *, applies: bool = True) -> None:
-        """Compute the gradient of each member, and let its optimizer step where `applies`."""
+    def compute(self, updates: Sequence[Update], absent: Collection[int] = (), *, applies: bool = True) -> None:
+        """Compute the gradient of each member but those that are absent, and let its optimizer step if `applies`."""
         self.updates, self._optimizer.applies = updates, applies
         self._state.sums = EpochSums()
-        self.task.begin(updates)
+        self.task.begin(updates, absent)
         self.network.keep_buffers()
         for update in updates:
             update.state.sums.learning_rates = update.state.learning_rates

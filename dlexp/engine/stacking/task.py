@@ -5,7 +5,7 @@ Symbols: K members, B samples in a batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -52,7 +52,7 @@ class StackedTask(Task):
         size: K.
 
     Attributes:
-        failed: Members whose loss or gradient is not finite in this update.
+        failed: Members that are absent from this update, or whose loss or gradient is not finite in it.
         losses: Those of each member in this update, one for each micro batch.
         is_alike: Whether the tasks of all members compute the same of the same numbers.
     """
@@ -65,9 +65,9 @@ class StackedTask(Task):
         self._answers = [_Answer() for _ in range(size)]
         self._updates: Sequence[Update] = ()
 
-    def begin(self, updates: Sequence[Update]) -> None:
-        """Before an update of the stack."""
-        self._updates, self.failed, self.losses = updates, set(), [[] for _ in updates]
+    def begin(self, updates: Sequence[Update], absent: Collection[int] = ()) -> None:
+        """Before an update of the stack, which members that are absent take no part in."""
+        self._updates, self.failed, self.losses = updates, set(absent), [[] for _ in updates]
 
     def loss_weight(self, phase: str, batch: Batch) -> int:
         """1 for each micro batch: the members weigh their own."""
