@@ -15,6 +15,11 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "arrays": ("path",),
     "image_folder": ("path",),
     "text": ("path",),
+    "series": ("path",),
+    "series_classes": ("path",),
+    "pairs": ("path",),
+    "corpus": ("path",),
+    "tagged": ("path",),
     "huggingface": ("folder", "name"),
 }
 _HANDED_OVER = ("dataframe", "ndarrays")  # by a Python program, without a name
