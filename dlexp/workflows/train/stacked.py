@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -32,6 +32,14 @@ class StackJob:
     name: str
     config: RunConfig
     request: Request
+
+
+@dataclass(frozen=True)
+class StackHooks:
+    """What is called with the number of a run: `on_epoch` after each of its epochs, `on_end` with its outcome."""
+
+    on_epoch: Callable[[int, EpochRecord], None] = lambda number, record: None
+    on_end: Callable[[int, Outcome[dict[str, Any]]], None] = lambda number, outcome: None
 
 
 class SharedStop(StopRequest):
@@ -70,7 +78,11 @@ class SharedStop(StopRequest):
 
 
 def train_stacked(
-    jobs: Sequence[StackJob], folder: Path, reporter: Reporter, stop: StopRequest | None = None
+    jobs: Sequence[StackJob],
+    folder: Path,
+    reporter: Reporter,
+    stop: StopRequest | None = None,
+    hooks: StackHooks | None = None,
 ) -> tuple[list[Outcome[dict[str, Any]]], dict[str, Any]]:
     """Train some runs together, as far as their networks have the same shapes, and the others alone.
 
@@ -81,6 +93,7 @@ def train_stacked(
         folder: That of all of them, which the display names.
         reporter: Receives the progress of the stack, and a line when a run ends.
         stop: The stop request, None for signals only.
+        hooks: Called when a run has made progress.
 
     Returns:
         The outcome of each run, which is its summary or an error; and how they were trained, as plain values.
@@ -90,7 +103,7 @@ def train_stacked(
     """
     source = StopRequest() if stop is None else stop
     with source:
-        return _Runs(jobs, folder, reporter, SharedStop(source)).train(source)
+        return _Runs(jobs, folder, reporter, SharedStop(source), hooks or StackHooks()).train(source)
 
 
 @dataclass
@@ -107,7 +120,10 @@ class _Run:
 class _Runs:
     """The runs of `train_stacked`."""
 
-    def __init__(self, jobs: Sequence[StackJob], folder: Path, reporter: Reporter, stop: SharedStop) -> None:
+    def __init__(
+        self, jobs: Sequence[StackJob], folder: Path, reporter: Reporter, stop: SharedStop, hooks: StackHooks
+    ) -> None:
+        self._hooks = hooks
         self._jobs, self._folder, self._reporter, self._stop = jobs, folder, reporter, stop
         self._runs = [_Run() for _ in jobs]
         self._shown, self._is_open = 0, False
@@ -188,6 +204,7 @@ class _Runs:
         if not isinstance(record, EpochRecord):
             return
         self._runs[number].epochs[record.epoch] = record
+        self._hooks.on_epoch(number, record)
         self._show()
 
     def _show(self) -> None:
@@ -204,6 +221,7 @@ class _Runs:
     def _end(self, number: int, outcome: Outcome[dict[str, Any]]) -> None:
         run, name = self._runs[number], self._jobs[number].name
         run.is_over = True
+        self._hooks.on_end(number, outcome)
         self._show()
         if outcome.result is not None:
             result = outcome.result
