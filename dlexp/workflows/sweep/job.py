@@ -22,8 +22,8 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 from dlexp.workflows.reporter import RunFacts
 from dlexp.workflows.train.auto import with_placeholders
-from dlexp.workflows.train.trackers import check_loggers
 from dlexp.workflows.train.stacked import StackHooks, StackJob, train_stacked
+from dlexp.workflows.train.trackers import check_loggers
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.train.train_or_resume import train_or_resume
 
