@@ -11,13 +11,14 @@ from typing import Any
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
+from dlexp.assemble.training import stacking_problem
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import Course, EpochRecord, StepRecord
 from dlexp.engine.stacking.lockstep import Lockstep, Outcome, StackPlan
 from dlexp.errors import Interrupted
 from dlexp.report import number_format
-from dlexp.runtime.signals import StopRequest
+from dlexp.runtime.signals import SharedStop, StopRequest
 from dlexp.workflows.reporter import Reporter, RunFacts
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.train.train_or_resume import course_of
@@ -40,41 +41,6 @@ class StackHooks:
 
     on_epoch: Callable[[int, EpochRecord], None] = lambda number, record: None
     on_end: Callable[[int, Outcome[dict[str, Any]]], None] = lambda number, outcome: None
-
-
-class SharedStop(StopRequest):
-    """The stop request of all runs of a stack: what it says changes between two updates only, for all alike."""
-
-    def __init__(self, source: StopRequest) -> None:
-        super().__init__()
-        self._source, self._is_stopping = source, False
-
-    def __enter__(self) -> SharedStop:
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        """Do nothing: the source handles the signals."""
-
-    def __bool__(self) -> bool:
-        return self._is_stopping
-
-    @property
-    def name(self) -> str:
-        """The name of the signal that the source received."""
-        return self._source.name
-
-    @property
-    def exit_code(self) -> int:
-        """That of the source."""
-        return self._source.exit_code
-
-    def request(self, number: Any) -> None:
-        """Request a stop of all."""
-        self._source.request(number)
-
-    def read(self) -> None:
-        """Take over what the source says; call it between two updates."""
-        self._is_stopping = bool(self._source)
 
 
 def train_stacked(
@@ -160,13 +126,7 @@ class _Runs:
     def _alone(self, number: int) -> str:
         """Why a run is trained alone, as far as its experiment tells."""
         experiment = self._runs[number].experiment
-        if experiment is None:
-            return ""
-        if experiment.bundle.is_streamed:
-            return "its samples are read while it is trained"
-        if experiment.settings.compile_mode is not None:
-            return "its network is compiled"
-        return ""
+        return "" if experiment is None else stacking_problem(experiment)
 
     def _begin(self, plan: StackPlan) -> None:
         """Say how the runs are trained, and open the display."""
