@@ -1,7 +1,7 @@
 """Runs of a stack beside the same runs alone: processor time of an update, and of whole commands.
 
-    python benchmarks/training/stacked.py updates              # a row per network and number of members
-    python benchmarks/training/stacked.py commands --rounds 3  # --seeds 10, one by one and stacked, in turn
+    python -m benchmarks.training.stacked updates              # a row per network and number of members
+    python -m benchmarks.training.stacked commands --rounds 3  # --seeds 10, one by one and stacked, in turn
 
 Both sides take turns in one process, or one command after the other, so that a busy machine slows both alike; the
 processor time of the thread, or of the command and its children, counts. Prints Markdown.
@@ -125,6 +125,7 @@ def print_commands(rounds: int, epochs: int) -> None:
 
 
 def main() -> None:
+    """Measure what the line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("updates", "commands"))
     parser.add_argument("--rounds", type=int, default=0, help="60 updates or 3 commands by default")
