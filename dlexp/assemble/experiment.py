@@ -15,6 +15,7 @@ from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
+from dlexp.config.check.fitting import remedy_of_kinds
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
@@ -238,13 +239,22 @@ def _brings_arguments(config: RunConfig, group: str) -> bool:
 def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
     """Raise ConfigError for a component that works on another kind of data than these are."""
     given = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
-    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+    parts = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
+    for group, aspect in parts:
         wanted = kinds_of(config.tree[group].get(aspect))
         if wanted and given[aspect] not in wanted:
             held = f"data={config.data.option} holds {describe_kind(given[aspect])}"
             rule = f"works on {describe_kinds(wanted)}, and {held}"
             option = config.choices.get(group, "")
-            raise ConfigError.one(group, option, rule, f"Choose another {group}.", code="incompatible-data")
+            remedy = remedy_of_kinds(_with_kinds(config, spec), group, wanted, given[aspect])
+            remedy = remedy or f"Choose another {group}."
+            raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
+
+
+def _with_kinds(config: RunConfig, spec: DataSpec) -> dict[str, Any]:
+    """The configuration with the kinds that the data turned out to have."""
+    kinds = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
+    return {**config.tree, "data": {**config.tree["data"], **kinds}}
 
 
 def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
@@ -261,7 +271,8 @@ def _build_model(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequenc
     if lacking := [name for name in _RUNTIME_NAMES["model"] if name in named and name not in config.model.arguments]:
         kind = describe_kind(spec.inputs.kind)
         rule = f"requires {' and '.join(lacking)}; data={config.data.option} has {kind}"
-        remedy = f"Use a model for {kind}, or other data."
+        remedy = remedy_of_kinds(_with_kinds(config, spec), "model", (), spec.inputs.kind)
+        remedy = remedy or f"Use a model for {kind}, or other data."
         raise ConfigError.one("model", config.model.option, rule, remedy, code="incompatible-data")
     return build(config.model, given, trusted)
 

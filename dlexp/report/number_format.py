@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 _ROUNDING = 1e-9  # of a sum of shares, relative to 1
 _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error", "fbeta", "within")
+_NAMED_SHARES = ("exact_match", "cer", "wer")  # whole names: `power` holds one of them
 
 
 def is_share(name: str) -> bool:
-    """Return whether a metric is a share in [0, 1], shown in percent."""
-    return any(word in name for word in _SHARES)
+    """Return whether a metric, with or without its split, is a share, shown in percent."""
+    return any(word in name for word in _SHARES) or name.rpartition("/")[2] in _NAMED_SHARES
 
 
 def number(name: str, value: object) -> str:

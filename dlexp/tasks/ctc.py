@@ -155,7 +155,8 @@ def prefix_beam(log_probs: Tensor, blank: int, beam: int) -> list[int]:
 def padded_rows(rows: Sequence[Sequence[int]]) -> Tensor:
     """(B, U) int64 of rows of unlike lengths, -1 in padding."""
     width = max(map(len, rows), default=0)
-    return torch.tensor([[*row, *[_PADDING] * (width - len(row))] for row in rows], dtype=torch.int64).view(-1, width)
+    found = [[*row, *[_PADDING] * (width - len(row))] for row in rows]
+    return torch.tensor(found, dtype=torch.int64).view(len(rows), width)
 
 
 def _sum(one: float, other: float) -> float:

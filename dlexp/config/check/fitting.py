@@ -10,18 +10,35 @@ from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
 _TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
-# Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
-_OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
-_SEQUENCES = ("tokens", "series")
-# (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
+# (kind of inputs, kind of targets) -> models, one of each family.
+_OF_IMAGES, _OF_TABLES = ("simple_cnn", "resnet18", "vit", "mlp"), ("mlp", "ft_transformer")
+_MODELS = {
+    ("image", "class"): _OF_IMAGES,
+    ("image", "value"): _OF_IMAGES,
+    ("tabular", "class"): _OF_TABLES,
+    ("tabular", "value"): _OF_TABLES,
+    ("tokens", "class"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
+    ("tokens", "value"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
+    ("tokens", "tags"): ("lstm", "gru", "tcn", "transformer_encoder"),
+    ("tokens", "tokens"): ("seq2seq_lstm", "seq2seq_gru", "transformer"),
+    ("tokens", "next_tokens"): ("gpt", "lstm", "gru", "tcn"),
+    ("series", "class"): ("gru", "lstm", "tcn", "transformer_encoder"),
+    ("series", "value"): ("gru", "lstm", "tcn", "transformer_encoder"),
+    ("series", "forecast"): ("gru", "tcn", "transformer_encoder", "mlp"),
+    ("series", "tokens"): ("gru", "lstm", "tcn", "transformer_encoder"),
+}
+# (kind of inputs, kind of targets) -> built-in data of a few hundred samples, and the option that reads one's own.
 _DATA = {
     ("image", "class"): "data=digits",
     ("tabular", "class"): "data=breast_cancer",
     ("tabular", "value"): "data=diabetes",
     ("tokens", "class"): "data=docstrings",
+    ("series", "value"): "data=adding",
     ("series", "forecast"): "data=sunspots",
     ("tokens", "tags"): "data=entities",
     ("tokens", "tokens"): "data=reverse",
+    ("tokens", "next_tokens"): "data=topics",
+    ("series", "tokens"): "data=tones",
 }
 
 
@@ -33,32 +50,33 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
         group: model, task or loss.
     """
     if group == "model":
-        fitting = _model(wanted, given, str(tree["data"].get("_targets_")))
-        kinds = (wanted[0], _put_out(str(tree["model"].get("_target_")).rpartition(".")[2]))
-    else:
-        fitting = _fitting(tree, group, given)
-        inputs = kinds_of(tree["model"].get("_inputs_"))
-        kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
-        if kinds not in _DATA and not inputs:  # the model reads other inputs too
-            kinds = next((known for known in _DATA if known[1] == wanted[0]), kinds)
+        return _of_model(tree)
+    fitting = _fitting(tree, group, given)
+    inputs = kinds_of(tree["model"].get("_inputs_"))
+    kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
+    if kinds not in _DATA and not inputs:  # the model reads other inputs too
+        kinds = next((known for known in _DATA if known[1] == wanted[0]), kinds)
     found = [fitting, _other_data(tree, group, wanted[0], kinds)]
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
-def _model(wanted: Sequence[str], given: str, targets: str) -> str:
-    """A model for inputs of kind `given` in place of one that requires `wanted`; "" for none."""
-    if given in _SEQUENCES:
-        return f"model={_OF_SEQUENCES.get(targets, 'lstm')}"
-    if given == "tabular" or {*wanted, given} <= {"image", "tabular"}:
-        return "model=mlp"
-    return "model=simple_cnn" if given == "image" and targets in _OF_TARGETS else ""
+def _of_model(tree: Mapping[str, Any]) -> str:
+    """Models that fit the data, and data that fit the model, of each kind that it reads; "" for neither."""
+    data, model = tree["data"], tree["model"]
+    fitting = [f"model={name}" for name in _MODELS.get((data.get("_inputs_"), data.get("_targets_")), ())]
+    if not fitting and data.get("_inputs_") in ("image", "tabular"):
+        fitting = ["model=mlp"]  # reads both, and puts out any number of values
+    learned = kinds_of(model.get("_targets_"))
+    pairs = [(kind, target) for kind in kinds_of(model.get("_inputs_")) for target in learned or ("class", "forecast")]
+    # The texts of an alignment have no beginning, which a model that puts out sequences needs.
+    others = [_DATA[pair] for pair in pairs if pair in _DATA and pair != ("series", "tokens")]
+    found = [_choices(fitting), f"other data, such as {_choices(others)}" if others else ""]
+    return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
-def _put_out(name: str) -> str:
-    """The kind of targets for which the model made by the function `name` is meant."""
-    if name == "gpt":
-        return "next_tokens"
-    return "tokens" if name == "transformer" or name.startswith("seq2seq") else "class"
+def _choices(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _fitting(tree: Mapping[str, Any], group: str, given: str) -> str:

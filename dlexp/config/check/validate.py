@@ -165,14 +165,19 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data, said = tree["data"], set[str]()
-    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+    parts = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
+    for group, aspect in parts:
         wanted, given = kinds_of(tree[group].get(aspect)), data.get(aspect)
+        if group == "model" and "model" in said:  # it reads other data, which have other targets
+            continue
         if wanted and given and given not in wanted:
-            rule = f"requires {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
+            verb = "puts out" if (group, aspect) == ("model", "_targets_") else "requires"
+            rule = f"{verb} {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
             remedy = remedy_of_kinds(tree, group, wanted, given)
-            if aspect in said:  # task and loss have one remedy, which is given once
+            about = group if group == "model" else aspect
+            if about in said:  # task and loss have one remedy, which is given once
                 remedy = ""
-            said.add(aspect)
+            said.add(about)
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")

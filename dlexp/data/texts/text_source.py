@@ -28,6 +28,7 @@ from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.split_columns import row_keys
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
+from dlexp.data.texts.missing_target import left_without_target, with_targets, with_way_out
 from dlexp.data.texts.missing_text import BadText, kept_texts
 from dlexp.data.texts.text_columns import text_columns, texts_of
 from dlexp.data.texts.text_folder import folder_bundle
@@ -93,9 +94,29 @@ def text(
         return table
 
     table = read_files(paths, read)
-    given, keys = _read(table, text, targets, target_kind, by)
-    given = replace(given, facts={**given.facts, "form": forms[0].plain()})
-    if note := forms[0].note():
+    return bundle_of_table((table, forms[0]), (text, targets, target_kind), (how, by), options)
+
+
+def bundle_of_table(
+    read: tuple[RawTable, TableForm],
+    what: tuple[str | Sequence[str], Sequence[str], str],
+    split: tuple[Shares, SplitBy],
+    options: TextOptions,
+) -> DataBundle:
+    """The bundle of the texts of a table.
+
+    read   the table, and its form
+    what   the columns of the texts or auto, those of the targets, and data.target_kind
+    split  the shares of the splits, and the columns that divide the rows
+    Raises DataError for invalid data.
+    """
+    (table, form), (text, targets, kind), (how, by) = read, what, split
+    table, untold = with_targets(table, targets, options.on_bad)
+    given, keys = _read(table, text, targets, kind, by)
+    given = replace(given, facts={**given.facts, "form": form.plain()}, unusable=untold)
+    if untold:
+        given = replace(given, notes=(left_without_target(untold), *given.notes))
+    if note := form.note():
         given = replace(given, notes=(note, *given.notes))
     return _divided(table, given, keys, (how, by, targets[0]), options)
 
@@ -150,6 +171,7 @@ def _read(
     problems: list[ColumnProblem] = []
     notes = list(table.notes)
     learned = targets_of(table, targets, kind, problems, notes)
+    problems = [with_way_out(problem) for problem in problems]
     keys = row_keys(table, by, targets, {}, problems)
     names: list[str] = []
     try:
@@ -180,6 +202,7 @@ def _divided(
     division = divide_rows(table, how, given.targets[kept], given.classes, _of_rows(keys, kept))
     rows: tuple[Rows, Rows, Rows] = (kept[division.rows[0]], kept[division.rows[1]], kept[division.rows[2]])
     table.free()
+    left_out = (*given.unusable, *left_out)
     given = replace(given, notes=(*given.notes, *division.notes, *notes), unusable=left_out)
     return replace(build_texts(given, rows, options), target=how[2])
 

@@ -42,7 +42,7 @@ from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
 from dlexp.workflows.train.trackers import Loggers, check_loggers
-from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs
+from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs, undefined_metrics
 
 
 @dataclass(frozen=True)
@@ -277,6 +277,8 @@ def _finish(
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
         **experiment_facts(experiment),
     }
+    reasons = undefined_metrics(experiment, best["metrics"])
+    undefined = {f"val/{name}": reason for name, reason in reasons.items()}
     if config.trainer.test:
         report_state = experiment.metrics.report_state()
         result = evaluate(
@@ -291,6 +293,11 @@ def _finish(
         pictures.undrawn += content.get("undrawn", ())
         named = [name for name in best["metrics"] if content["metrics"].get(name) is not None]
         summary["test"] = result.metrics | {name: content["metrics"][name] for name in named}
+        undefined |= {
+            f"test/{name}": reason for name, reason in content["undefined"].items() if name in summary["test"]
+        }
+    if undefined:
+        summary["undefined"] = undefined
     trackers = loggers.finish(metrics_of(summary))
     if trackers:
         summary["loggers"] = trackers

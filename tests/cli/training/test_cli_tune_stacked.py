@@ -11,7 +11,7 @@ from refusals import line_refused
 from dlexp.cli.app import main
 
 SPACE = ("search.space.optim=null", "search.space.model.hidden=null", "search.space.data.batch_size=null")
-LINE = ("tune", "-q", "-n", "6", "data=iris", "model=mlp", "model.hidden=[8]", "model.norm=none", "optim=adamw")
+LINE = ("tune", "-q", "-n", "12", "data=iris", "model=mlp", "model.hidden=[8]", "model.norm=none", "optim=adamw")
 SEARCHED = ("model.dropout", "optim.lr", "optim.weight_decay")
 RULES = ("trainer.epochs=4", "search.sampler=random", "search.confirm_top=0")
 
@@ -33,7 +33,7 @@ def test_stacked_trials_have_the_values_of_single_ones_and_pruning_disturbs_none
     dlexp(*LINE, *SPACE, *RULES, "search.pruner=none", "--name", "stacked", "--stacked", "4")
     dlexp(*LINE, *SPACE, *RULES, *median, "--name", "pruned", "--stacked", "4")
     alone, stacked, pruned = (trials(name) for name in ("alone", "stacked", "pruned"))
-    assert [row["state"] for row in stacked] == ["complete"] * 6
+    assert [row["state"] for row in stacked] == ["complete"] * 12
     assert {"complete", "pruned"} == {row["state"] for row in pruned}
     for one, other, again in zip(alone, stacked, pruned, strict=True):
         assert [one[name] for name in SEARCHED] == [other[name] for name in SEARCHED]
