@@ -27,7 +27,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.typed import with_values
 from dlexp.engine.loop import Update
 from dlexp.engine.recovery import Recovery, RecoveryHooks
-from dlexp.engine.stacking.stack import Stack
+from dlexp.engine.stacking.stack import RunStack
 from dlexp.types import Batch
 from dlexp.workflows.prepare.initial_weights import prepared
 
@@ -64,7 +64,7 @@ def update_times(words: Sequence[str], members: int, rounds: int) -> tuple[list[
         batches: list[list[Batch]] = [[epoch[number % len(epoch)]] for epoch in epochs]
         return [Update(s.experiment.task, s.state, s.rules, b) for s, b in zip(stacked, batches, strict=False)]
 
-    stack = Stack(updates(0))
+    stack = RunStack(updates(0))
     stack.begin(updates(0))
     one, together = [], []
     for number in range(rounds):

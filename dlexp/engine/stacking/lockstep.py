@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from dlexp.engine.loop import Course, Update, follow
 from dlexp.engine.stacking.signature import network_signature
-from dlexp.engine.stacking.stack import Stack
+from dlexp.engine.stacking.stack import RunStack
 from dlexp.engine.stacking.trial import known_problem, problem_of_trial, reason_of_error
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Lockstep(Generic[T]):
                 course.close()
         return [self.outcomes[number] for number in range(len(self._courses))]
 
-    def _formed(self) -> tuple[list[tuple[list[int], Stack]], list[tuple[int, str]]]:
+    def _formed(self) -> tuple[list[tuple[list[int], RunStack]], list[tuple[int, str]]]:
         """The stacks with their members, and who is alone, with the reason."""
         groups: dict[Hashable, list[int]] = {}
         alone: list[tuple[int, str]] = []
@@ -95,7 +95,7 @@ class Lockstep(Generic[T]):
                 alone += [(number, problem) for number in members]
         return stacks, sorted(alone)
 
-    def _train(self, members: list[int], stack: Stack) -> None:
+    def _train(self, members: list[int], stack: RunStack) -> None:
         """Train a stack until one member is left, which ends alone."""
         while len(members) > 1:
             self._on_round()
@@ -105,7 +105,7 @@ class Lockstep(Generic[T]):
             left = [number for number in members if number in self._pending]
             if len(left) < len(members) and len(left) > 1:
                 updates = [self._pending[number] for number in left]
-                stack = Stack(updates)
+                stack = RunStack(updates)
                 stack.begin(updates)
             members = left
         for number in members:
@@ -134,9 +134,9 @@ class Lockstep(Generic[T]):
         self._on_end(number, outcome)
 
 
-def _tried(updates: Sequence[Update]) -> tuple[Stack, str]:
+def _tried(updates: Sequence[Update]) -> tuple[RunStack, str]:
     """A stack of some runs, and why they cannot be stacked, "" where they can; it has changed nothing."""
-    stack = Stack(updates)
+    stack = RunStack(updates)
     try:
         stack.compute(updates, applies=False)
         problem = problem_of_trial(updates, [losses[0].value for losses in stack.task.losses])
@@ -145,4 +145,4 @@ def _tried(updates: Sequence[Update]) -> tuple[Stack, str]:
     for update in updates:
         for parameter in update.state.networks.parameters():
             parameter.grad = None
-    return (Stack(updates) if not problem else stack), problem
+    return (RunStack(updates) if not problem else stack), problem

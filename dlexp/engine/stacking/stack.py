@@ -30,7 +30,7 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.types import Batch, Field
 
 
-class Stack:
+class RunStack:
     """The updates of K runs, made together; all else of each run is its own.
 
     Weights, optimizer and schedule of a member stay those of its own state, whose parameters become views of the stack.
@@ -180,7 +180,7 @@ class _MemberUpdates(Optimizer):
     applies  false where only the gradient is wanted
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunStack) -> None:
         super().__init__(list(stack.network.weights), {"lr": 0.0})
         self._stack, self.applies = stack, True
 

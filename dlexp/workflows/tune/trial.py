@@ -74,10 +74,10 @@ def work_of_stack(jobs: Sequence[Job]) -> Work:
             return stacking_problem(experiments[number])
 
         def on_plan(plan: StackPlan) -> None:
-            for members in plan.stacks:
-                print(f"a stack of {len(members)} trials", flush=True)
-            for number, reason in plan.alone:
-                print(f"{jobs[number].folder.name} is trained alone: {reason}", flush=True)
+            notes = {k: f"trained in a stack of {len(members)} trials" for members in plan.stacks for k in members}
+            notes |= {number: f"trained alone, not in a stack: {reason}" for number, reason in plan.alone}
+            for number, text in notes.items():
+                MetricsLog(jobs[number].folder).say(text)
 
         def on_end(number: int, outcome: Outcome[dict[str, Any]]) -> None:
             found = outcome.result if outcome.error is None else _outcome_of(outcome.error)

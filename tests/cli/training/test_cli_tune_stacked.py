@@ -42,8 +42,8 @@ def test_stacked_trials_have_the_values_of_single_ones_and_pruning_disturbs_none
             assert float(again["value"]) == pytest.approx(float(one["value"]), rel=1e-4)
         else:
             assert int(again["epochs"]) < 4
-    log = (Path("outputs/tune/stacked/trials/0000") / "output.log").read_text()
-    assert "a stack of 4 trials" in log
+    logs = [(Path("outputs/tune/stacked") / row["folder"] / "train.log").read_text() for row in stacked]
+    assert all("in a stack of 4 trials" in log for log in logs)
 
 
 def test_a_limit_of_a_single_trial_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

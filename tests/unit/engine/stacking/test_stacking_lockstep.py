@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from engine_toys import CLASSES, Run, differences
 from torch import Tensor, nn
 
 from dlexp.engine.loop import Update
@@ -21,7 +22,6 @@ from dlexp.regularization.weight_averaging import Ema
 from dlexp.tasks.base import Networks
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, LossOutput
-from tests.support.engine_toys import CLASSES, Run, differences
 
 SCHEDULES = ("cosine", "plateau", "warmup", "onecycle")
 TOLERANCE = 1e-4
