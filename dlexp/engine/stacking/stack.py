@@ -27,6 +27,7 @@ from dlexp.engine.step import StepRules, apply_rules, end_update, phase_seed, re
 from dlexp.errors import Diverged
 from dlexp.optim.schedules.base import Schedule
 from dlexp.regularization.penalties import Penalty
+from dlexp.runtime.seed import seed_generator
 from dlexp.types import Batch, Field
 
 
@@ -146,7 +147,7 @@ class RunStack:
     def _batches(self, updates: Sequence[Update]) -> list[StackedBatch]:
         """The micro batches of the stack, with the masks that each member would draw alone."""
         for generator, update in zip(self._generators, updates, strict=True):
-            generator.manual_seed(phase_seed(update.state, update.rules, (self.phase, 0), update.rules.group.rank))
+            seed_generator(generator, phase_seed(update.state, update.rules, (self.phase, 0), update.rules.group.rank))
         found = []
         for batches in zip(*(update.micro_batches for update in updates), strict=True):
             masks = stacked_masks(self._draws_for(updates, batches), self._generators)

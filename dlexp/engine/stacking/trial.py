@@ -92,10 +92,10 @@ def problem_of_trial(updates: Sequence[Update], losses: Sequence[Tensor | float]
 
 def reason_of_error(error: Exception) -> str:
     """An exception of a trial as a reason."""
-    text = message_of(error).splitlines()[0]
-    if "vmap" in text and "random" in text:
+    told = message_of(error).splitlines()[0]
+    if "vmap" in told and "random" in told:
         return "its network draws random numbers in another way than by dropout"
-    return f"its network cannot be stacked: {text}"
+    return f"its network cannot be stacked: {told}"
 
 
 def _generators() -> tuple[Any, ...]:

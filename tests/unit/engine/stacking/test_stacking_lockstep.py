@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -154,17 +154,22 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def test_dropout_may_differ_and_layers_may_not(tmp_path: Path) -> None:
     runs = members(tmp_path, 4)
-    runs[1].networks["model"][3].p = 0.1
-    runs[2].networks["model"][1].momentum = 0.2
+    layer(runs[1], 3).p = 0.1
+    layer(runs[2], 1).momentum = 0.2
     alone = Run(tmp_path / "alone", **_settings(runs[1]))
     alone.state.average = Ema(alone.networks, 0.9)
-    alone.networks["model"][3].p = 0.1
+    layer(alone, 3).p = 0.1
     outcomes, plan = together(runs)
     assert plan.stacks == ((0, 1, 3),)
     assert [number for number, _ in plan.alone] == [2] and "same shapes" in plan.alone[0][1]
     assert all(outcome.result for outcome in outcomes)
     alone.fit()
     assert furthest(alone, runs[1]) < TOLERANCE
+
+
+def layer(run: Run, number: int) -> Any:
+    """A layer of the network of a run."""
+    return cast(nn.Sequential, run.networks["model"])[number]
 
 
 class _Noisy(nn.Module):
@@ -177,12 +182,12 @@ class _Deciding(nn.Module):
         return inputs if float(inputs.detach().sum()) > 0 else -inputs
 
 
-@pytest.mark.parametrize(("layer", "reason"), [(_Noisy, "random"), (_Deciding, "cannot be stacked")])
-def test_what_cannot_be_stacked_is_told_and_trained_alone(tmp_path: Path, layer: type[nn.Module], reason: str) -> None:
+@pytest.mark.parametrize(("kind", "reason"), [(_Noisy, "random"), (_Deciding, "cannot be stacked")])
+def test_what_cannot_be_stacked_is_told_and_trained_alone(tmp_path: Path, kind: type[nn.Module], reason: str) -> None:
     def build(folder: Path) -> list[Run]:
         runs = members(folder, 2)
         for run in runs:
-            run.networks["model"].append(layer())
+            cast(nn.Sequential, run.networks["model"]).append(kind())
         return runs
 
     alone, runs = build(tmp_path / "alone"), build(tmp_path / "stacked")
