@@ -101,6 +101,15 @@ def recovery_hooks(
     return RecoveryHooks(policy, bool(experiment.trusted), on_event, on_failure)
 
 
+def stacking_problem(experiment: Experiment) -> str:
+    """Why a run is not trained in a stack with others, as far as its experiment tells; "" for nothing."""
+    if experiment.bundle.is_streamed:
+        return "its samples are read while it is trained"
+    if experiment.settings.compile_mode is not None:
+        return "its network is compiled"
+    return ""
+
+
 def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> TrainingSetup:
     """Build optimizers, schedules and batches. Raises ConfigError for settings that they refuse.
 

@@ -61,6 +61,13 @@ FromRun = Annotated[
     ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ only in the seed")]
+Stacked = Annotated[
+    bool,
+    typer.Option("--stacked", help="with --seeds or -m: train runs of the same shapes together, as one network"),
+]
+StackedTrials = Annotated[
+    int, typer.Option("--stacked", min=1, help="train this many trials together, as one network, where shapes allow")
+]
 Multirun = Annotated[
     bool,
     typer.Option("--multirun", "-m", help="train all combinations, as in model=mlp,simple_cnn seed=range(3)"),

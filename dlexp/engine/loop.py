@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -104,9 +104,38 @@ class FitPlan:
     metric_state: Callable[[], MetricState] | None = None
 
 
+@dataclass(frozen=True)
+class Update:
+    """The next update of a course: what it changes, the rules that hold for it now, and its batches."""
+
+    task: Task
+    state: TrainState
+    rules: StepRules
+    micro_batches: Sequence[Batch]
+
+
+Course = Generator[Update, bool | None, T]  # answered by whether the update was made, which the course else makes
+
+
+def follow(course: Course[T]) -> T:
+    """Let a course make all its updates itself; returns its result."""
+    while True:
+        try:
+            next(course)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> str:
+    """Train as `course` does, each update as it comes."""
+    return follow(course(plan, state, checkpoints, stop))
+
+
+def course(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> Course[str]:
     """Train from the position of `state` to the last epoch; returns the reason of its end.
 
+    Before each update it yields it, so that several runs can make theirs together; see engine/stacking.
     Raises Interrupted, with everything saved, when `stop` becomes true; Diverged when something is not finite and
     the policy of `plan.recovery` is to stop, or has come to its limit.
     """
@@ -118,7 +147,7 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
         samples_before = state.sums.count
         state.train_mode()
         try:
-            _train_epoch(plan, state, recovery, checkpoints, stop)
+            yield from _train_epoch(plan, state, recovery, checkpoints, stop)
             # The means are read before anything is saved: a loss that went wrong on a GPU is seen here at the latest.
             means = state.sums.means(group)
             recovery.check(means)
@@ -154,13 +183,16 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
 
 def _train_epoch(
     plan: FitPlan, state: TrainState, recovery: Recovery, checkpoints: Checkpoints, stop: StopRequest
-) -> None:
+) -> Course[None]:
     """Make the remaining updates of the running epoch."""
     num_batches, group = len(plan.train), plan.rules.group
     recovery.begin_epoch()
     batches = plan.train.epoch(state.epoch, state.batch, state.nonfinite.attempt)
     for micro_batches in group_batches(batches, plan.accumulate):
-        recovery.update(micro_batches)
+        if (yield Update(plan.task, state, recovery.rules, micro_batches)):
+            recovery.made()
+        else:
+            recovery.update(micro_batches)
         record = StepRecord(
             state.epoch + 1,
             state.batch,

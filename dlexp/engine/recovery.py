@@ -123,9 +123,8 @@ class Recovery:
 
         Raises Diverged when training stops, RolledBack when the epoch continues from an earlier state, OutOfMemory.
         """
-        rules = self._strict if self._checks_every_step else self._rules
         try:
-            train_step(self._task, self._state, micro_batches, rules, self._snapshot)
+            train_step(self._task, self._state, micro_batches, self.rules, self._snapshot)
         except Diverged as error:
             self._react(error, micro_batches)
         except Exception as error:
@@ -135,7 +134,16 @@ class Recovery:
                 raise
             raise known from error
         else:
-            self._state.nonfinite.in_a_row = 0
+            self.made()
+
+    @property
+    def rules(self) -> StepRules:
+        """The rules of the next update."""
+        return self._strict if self._checks_every_step else self._rules
+
+    def made(self) -> None:
+        """After an update that was made."""
+        self._state.nonfinite.in_a_row = 0
 
     def check(self, means: dict[str, float]) -> None:
         """Check the means of the epoch and every weight. Raises Diverged or RolledBack as `update` does."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from dlexp.engine.closure import step_with_closure
 from dlexp.engine.gradients import forget_gradients, is_gradient_finite, limit_gradient
@@ -106,7 +107,13 @@ def train_step(
                     step_phase(task, state, micro_batches, rules, turn, snapshot)
         state.schedules[name].step()
     state.scaler.update()
-    if state.scaler.get_scale() >= scale:  # else fp16 overflowed, and no update was made
+    # Where the scale has shrunk, fp16 overflowed, and no update was made.
+    end_update(state, micro_batches, is_made=state.scaler.get_scale() >= scale)
+
+
+def end_update(state: TrainState, micro_batches: Sequence[Batch], is_made: bool = True) -> None:
+    """Count an update whose phases have run."""
+    if is_made:
         state.average.after_update()
     state.sums.count += sum(len(batch) for batch in micro_batches)
     state.batch += len(micro_batches)
@@ -127,32 +134,49 @@ def step_phase(
     """
     phase, group = turn[0], rules.group
     task.begin_phase(state.epoch, state.step)
-    updated = [state.networks[name] for name in task.phases[phase].networks]
-    optimizer, traits = state.optimizers[phase], state.traits[phase]
     losses = _gradient(task, state, micro_batches, rules, turn, snapshot)
-    snapshot.begin_stage("gradient")
-    norm = limit_gradient(updated, state.scaler, optimizer, rules.clip_norm, rules.gradient_norm)
-    # In fp16 an overflow is expected: the scaler skips the update by itself and lowers its scale.
-    if rules.check_every_step and not state.scaler.is_enabled():
-        finite = is_gradient_finite(optimizer) if norm is None else isfinite(norm)
-        if group.any(not finite):
-            what = "the gradient is not finite" + (f" (its norm is {float(norm)})" if norm is not None else "")
-            raise _not_finite(what, phase, state, micro_batches[0], state.batch + 1)
-    snapshot.begin_stage("update")
-    if rules.noise is not None:
-        _disturb(rules.noise, state, rules, turn)
+    updated, optimizer = apply_rules(task, state, micro_batches[0], rules, turn, snapshot)
 
     def recompute() -> float:
         summands = _gradient(task, state, micro_batches, rules, turn, NO_SNAPSHOT, is_first=False)
         limit_gradient(updated, state.scaler, optimizer, rules.clip_norm, rules.gradient_norm)
         return _total(summands, group)
 
-    if not traits.needs_closure:
+    if not state.traits[phase].needs_closure:
         state.scaler.step(optimizer)
     elif not step_with_closure(optimizer, state.networks, _total(losses, group), recompute, rules.check_every_step):
         raise _not_finite("the update led to where nothing is finite", phase, state, micro_batches[0], state.batch + 1)
     if rules.max_norm is not None:
         rules.max_norm(updated)
+
+
+def apply_rules(
+    task: Task,
+    state: TrainState,
+    batch: Batch,
+    rules: StepRules,
+    turn: tuple[str, int],
+    snapshot: Snapshot = NO_SNAPSHOT,
+) -> tuple[list[nn.Module], Optimizer]:
+    """Make the gradient of a phase ready for its optimizer: its norm limited, checked, and noise added.
+
+    batch  the first one of the update, for the message
+    Returns the networks that the phase updates, and its optimizer. Raises Diverged for a gradient that is not finite.
+    """
+    phase = turn[0]
+    updated, optimizer = [state.networks[name] for name in task.phases[phase].networks], state.optimizers[phase]
+    snapshot.begin_stage("gradient")
+    norm = limit_gradient(updated, state.scaler, optimizer, rules.clip_norm, rules.gradient_norm)
+    # In fp16 an overflow is expected: the scaler skips the update by itself and lowers its scale.
+    if rules.check_every_step and not state.scaler.is_enabled():
+        finite = is_gradient_finite(optimizer) if norm is None else isfinite(norm)
+        if rules.group.any(not finite):
+            what = "the gradient is not finite" + (f" (its norm is {float(norm)})" if norm is not None else "")
+            raise _not_finite(what, phase, state, batch, state.batch + 1)
+    snapshot.begin_stage("update")
+    if rules.noise is not None:
+        _disturb(rules.noise, state, rules, turn)
+    return updated, optimizer
 
 
 def _gradient(
@@ -187,7 +211,7 @@ def _gradient(
             known = value.item() if rules.check_every_step else value
             if rules.check_every_step and group.any(not isfinite(known)):
                 raise _not_finite(f"the loss became {known}", phase, state, batch, state.batch + number + 1)
-            _record(state, task, phase, known, output.parts, weights[number])
+            record_loss(state, task, phase, known, output.parts, weights[number])
         loss = output.value if is_whole else output.value * (weights[number] * group.size / weight)
         if rules.penalty and batch is micro_batches[-1]:
             updated = task.phases[phase].networks
@@ -261,7 +285,7 @@ def _networks(state: TrainState) -> Mapping[str, nn.Module]:
     return dict(state.networks._modules)  # half the time of `items()`
 
 
-def _record(
+def record_loss(
     state: TrainState,
     task: Task,
     phase: str,
@@ -269,6 +293,7 @@ def _record(
     parts: Mapping[str, Tensor],
     weight: int | float | Tensor,
 ) -> None:
+    """Add the loss of a micro batch and its parts to the sums of the epoch; `weight` is that of `plain_weight`."""
     prefix = "" if len(task.phases) == 1 else f"{phase}_"
     state.sums.add(f"{prefix}loss", value, weight)
     for name, values in parts.items():

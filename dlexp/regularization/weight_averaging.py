@@ -187,7 +187,8 @@ def running_norms(networks: nn.Module) -> list[nn.Module]:
 
 
 def _parameters(networks: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in networks.named_parameters()}
+    """Return the parameters themselves, whose memory may be replaced in the course of a run."""
+    return dict(networks.named_parameters())
 
 
 def _statistics(networks: nn.Module) -> dict[str, Tensor]:

@@ -55,6 +55,11 @@ def seed_step(value: int) -> None:
         torch.cuda.manual_seed_all(value)
 
 
+def seed_generator(generator: torch.Generator, value: int) -> None:
+    """Seed a generator so that it draws what torch's own would after `seed_step` with this value."""
+    generator.manual_seed(value)
+
+
 def order(count: int, seed: int, epoch: int, attempt: int = 0) -> Tensor:
     """The order of the training samples in an epoch: (count,) int64, a permutation; it differs between attempts."""
     again = ("attempt", attempt) if attempt else ()

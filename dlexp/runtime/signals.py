@@ -97,3 +97,40 @@ class NeverStop(StopRequest):
 
     def __enter__(self) -> NeverStop:
         return self
+
+
+class SharedStop(StopRequest):
+    """The stop request of all runs of a stack: what it says changes between two updates only, for all alike."""
+
+    def __init__(self, source: StopRequest) -> None:
+        super().__init__()
+        self._source, self._is_stopping = source, False
+
+    def __enter__(self) -> SharedStop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: the source handles the signals."""
+
+    def __bool__(self) -> bool:
+        return self._is_stopping
+
+    @property
+    def name(self) -> str:
+        """The name of the signal that the source received."""
+        return self._source.name
+
+    @property
+    def exit_code(self) -> int:
+        """That of the source."""
+        return self._source.exit_code
+
+    def request(self, number: signal.Signals) -> None:
+        """Request a stop of all."""
+        self._source.request(number)
+
+    def read(self) -> None:
+        """Take over what the source says; call it between two updates."""
+        self._is_stopping = bool(self._source)

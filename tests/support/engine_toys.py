@@ -16,7 +16,7 @@ from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.preprocess import Affine
 from dlexp.engine.best_epoch import BestSoFar
-from dlexp.engine.loop import EpochRecord, FitPlan, Observer, fit
+from dlexp.engine.loop import Course, EpochRecord, FitPlan, Observer, course, follow
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
@@ -147,6 +147,10 @@ class Run:
 
     def fit(self, stop: StopRequest | None = None) -> str:
         """Train from where last.pt stands, or from the beginning, to the end."""
+        return follow(self.course(stop))
+
+    def course(self, stop: StopRequest | None = None) -> Course[str]:
+        """The course of `fit`."""
         saved = self.store.load_last()
         if saved is not None:
             self.state.load_state_dict(saved)
@@ -162,7 +166,7 @@ class Run:
             observers=[self._remember, *self.observers],
             recovery=self.hooks,
         )
-        return fit(plan, self.state, self.store, NeverStop() if stop is None else stop)
+        return course(plan, self.state, self.store, NeverStop() if stop is None else stop)
 
     def _remember(self, record: object) -> None:
         if isinstance(record, EpochRecord):

@@ -32,6 +32,7 @@ class TrainArguments:
     multirun: bool = False
     jobs: int = 1
     config_files: tuple[Path, ...] = ()
+    is_stacked: bool = False
 
 
 def configuration(

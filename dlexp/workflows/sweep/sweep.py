@@ -34,9 +34,12 @@ from dlexp.workflows.sweep.files import (
     unfinished_twin,
     write_jobs,
 )
-from dlexp.workflows.sweep.job import Shared, work_of_check, work_of_job
+from dlexp.workflows.sweep.job import Shared, work_of_check, work_of_job, work_of_stack
+from dlexp.workflows.train.stacked import StackJob
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.tune.trial import prepare
+
+_LARGEST_STACK = 64  # jobs that a process trains together; more gain nothing and wait for each other
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class SweepRequest:
     overrides    the line's overrides, as typed
     folder   exactly this directory, None for a new one under outputs/sweep
     num_parallel  jobs that run at the same time
+    is_stacked    whether each process trains several jobs together, as one network
     """
 
     overrides: tuple[str, ...]
@@ -54,6 +58,7 @@ class SweepRequest:
     num_parallel: int
     trusted: tuple[str, ...] = ()
     allow_changes: bool = False
+    is_stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ class _Runner:
 
     def run(self, stop: StopRequest) -> None:
         """Run all unfinished jobs in order; after a signal, running jobs are saved and no others start."""
-        waiting = [state for state in self._states if state.state != FINISHED]
+        waiting = self._groups([state for state in self._states if state.state != FINISHED])
         while True:
             while waiting and not stop and self._pool.has_room:
                 self._start(waiting.pop(0))
@@ -186,12 +191,18 @@ class _Runner:
             if not self._pool.children:
                 return
             for child, message in self._pool.events():
-                state: JobState = child.key
+                states: list[JobState] = child.key
                 if "epoch" in message:
-                    state.epoch, state.value = message["epoch"], float(message["value"])
-                else:
-                    self._record_end(state, message)
-                self._reporter.observe(SweepProgress(state, self._states))
+                    self._record_progress(states[message.get("job", 0)], message)
+                    continue
+                for state in states:
+                    if state.state == RUNNING:
+                        self._record_end(state, message)
+
+    def _groups(self, waiting: list[JobState]) -> list[list[JobState]]:
+        """The jobs of each process, in order."""
+        size = min(_LARGEST_STACK, -(-len(waiting) // self._request.num_parallel)) if self._request.is_stacked else 1
+        return [waiting[first : first + size] for first in range(0, len(waiting), max(1, size))]
 
     def write(self) -> dict[str, Any]:
         """Replace sweep.json; returns its content."""
@@ -199,9 +210,23 @@ class _Runner:
         write_json(self._folder / SWEEP, content)
         return content
 
-    def _start(self, state: JobState) -> None:
+    def _start(self, states: list[JobState]) -> None:
+        jobs = [StackJob(f"job {state.number}", state.job.config, self._request_of(state)) for state in states]
+        for state in states:
+            state.state, state.reason, state.exit_code = RUNNING, "", None
+        self.write()
+        numbers = [f"{state.number:03d}" for state in states]
+        if len(jobs) == 1:
+            log, work = numbers[0], work_of_job(jobs[0].config, jobs[0].request)
+        else:
+            log, work = f"{numbers[0]}-{numbers[-1]}", work_of_stack(jobs, self._folder)
+        self._pool.start(states, self._folder / "logs" / f"{log}.log", work)
+        for state in states:
+            self._reporter.observe(SweepProgress(state, self._states))
+
+    def _request_of(self, state: JobState) -> Request:
         job = state.job
-        request = Request(
+        return Request(
             job.overrides,
             (f"{self._request.command}\n# job {state.number} of {self._folder}: {job.name}",),
             state.folder,
@@ -209,9 +234,13 @@ class _Runner:
             allow_changes=self._request.allow_changes,
             bundle=self._shared.bundle_for(job.config),
         )
-        state.state, state.reason, state.exit_code = RUNNING, "", None
-        self.write()
-        self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_job(job.config, request))
+
+    def _record_progress(self, state: JobState, message: dict[str, Any]) -> None:
+        """Record an epoch of a job, or the end of one of several jobs of a process."""
+        if "outcome" in message:
+            self._record_end(state, message["outcome"])
+            return
+        state.epoch, state.value = message["epoch"], float(message["value"])
         self._reporter.observe(SweepProgress(state, self._states))
 
     def _record_end(self, state: JobState, message: dict[str, Any]) -> None:
@@ -223,3 +252,4 @@ class _Runner:
             state.state, state.reason = FAILED, str(message["failed"])
             state.exit_code = int(message.get("exit_code", 1))
         self.write()
+        self._reporter.observe(SweepProgress(state, self._states))

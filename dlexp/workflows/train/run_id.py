@@ -75,12 +75,12 @@ def _refuse_other_kind(folder: Path, name: str, seeds: int | None) -> None:
 
 
 def train_seeds_under_id(
-    config: RunConfig, request: Request, name: str, count: int, reporter: Reporter
+    config: RunConfig, request: Request, name: str, count: int, reporter: Reporter, *, is_stacked: bool = False
 ) -> dict[str, Any]:
     """Start or resume `count` seeds under one ID; returns their table. Finished seeds are left unchanged."""
     folder = folder_of(name)
     _refuse_other_kind(folder, name, count)
-    return train_seeds(config, replace(request, run_dir=folder), count, reporter)
+    return train_seeds(config, replace(request, run_dir=folder), count, reporter, is_stacked=is_stacked)
 
 
 def folder_of(name: str) -> Path:

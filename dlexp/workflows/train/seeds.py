@@ -22,14 +22,25 @@ from dlexp.workflows.prepare.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.reporter import Reporter
 from dlexp.workflows.run_record.write import metrics_of
 from dlexp.workflows.train.auto import ResolvedAuto, resolve_auto, reuse_resolved
+from dlexp.workflows.train.stacked import FILE as STACKS_FILE
+from dlexp.workflows.train.stacked import StackJob, train_stacked
 from dlexp.workflows.train.train import Request, say_changes
 from dlexp.workflows.train.train_or_resume import same_as_saved, train_or_resume
 
 
-def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
+def train_seeds(
+    config: RunConfig, request: Request, count: int, reporter: Reporter, *, is_stacked: bool = False
+) -> dict[str, Any]:
     """Train `count` runs with the seeds config.seed, config.seed + 1, ...; returns their table.
 
     In the directory of an interrupted group, finished runs are left unchanged and the others are resumed.
+
+    Args:
+        config: The configuration.
+        request: Command and directory of the group.
+        count: Number of runs.
+        reporter: Receives the progress.
+        is_stacked: Whether to train them together, as one network with the weights of all.
 
     Raises:
         ConfigError: The directory has runs of another configuration or of other seeds; nothing is written.
@@ -40,29 +51,48 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     with claimed(group):
         found.write(group, config)
         say_changes(request.changes, reporter)
-        summaries = []
-        for seed in range(config.seed, config.seed + count):
-            reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
-            folder = group / f"seed-{seed}"
-            own = with_values(config, {"seed": seed})
-            overrides = (
-                *(override for override in request.overrides if not override.startswith("seed=")),
-                f"seed={seed}",
-            )
-            try:
-                summaries.append(
-                    train_or_resume(
-                        own, dataclasses.replace(request, overrides=overrides, run_dir=folder, changes=()), reporter
-                    )
-                )
-            except DlexpError:
-                with suppress(OSError):  # not empty if a run has started
-                    group.rmdir()
-                raise
+        jobs = [_job(config, request, group, seed) for seed in range(config.seed, config.seed + count)]
+        try:
+            summaries = (_together if is_stacked else _one_by_one)(jobs, group, reporter)
+        except DlexpError:
+            with suppress(OSError):  # not empty if a run has started
+                group.rmdir()
+            raise
         _refuse_missing(summaries)
         table = _table_of(group, summaries)
     RunDir(group).point_latest()
     return table
+
+
+def _job(config: RunConfig, request: Request, group: Path, seed: int) -> StackJob:
+    """The run of one seed."""
+    kept = (override for override in request.overrides if not override.startswith("seed="))
+    own = dataclasses.replace(request, overrides=(*kept, f"seed={seed}"), run_dir=group / f"seed-{seed}", changes=())
+    return StackJob(f"seed {seed}", with_values(config, {"seed": seed}), own)
+
+
+def _one_by_one(jobs: Sequence[StackJob], group: Path, reporter: Reporter) -> list[dict[str, Any]]:
+    """Train one run after the other; returns their summaries."""
+    summaries = []
+    for number, job in enumerate(jobs, start=1):
+        reporter.say(f"{job.name} ({number} of {len(jobs)})")
+        summaries.append(train_or_resume(job.config, job.request, reporter))
+    return summaries
+
+
+def _together(jobs: Sequence[StackJob], group: Path, reporter: Reporter) -> list[dict[str, Any]]:
+    """Train all runs as stacks; returns their summaries. Raises the first error of a run, once all have ended."""
+    outcomes, plan = train_stacked(jobs, group, reporter)
+    write_json(group / STACKS_FILE, plan)
+    errors = [(job.name, outcome.error) for job, outcome in zip(jobs, outcomes, strict=True) if outcome.error]
+    if errors:
+        name, error = errors[0]
+        others = ", ".join(name for name, _ in errors[1:])
+        error.add_note(
+            f"This was {name}{f'; {others} failed as well' if others else ''}. The other runs are in {group}"
+        )
+        raise error
+    return [outcome.result for outcome in outcomes if outcome.result is not None]
 
 
 def _refuse_missing(summaries: Sequence[Mapping[str, Any]]) -> None:
@@ -141,7 +171,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
 
 def _is_group_so_far(folder: Path) -> bool:
     """Return whether a directory is a group of seeds, possibly killed before its first run started."""
-    own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
+    own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json", STACKS_FILE)
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
     )

@@ -23,7 +23,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.loop import EpochRecord, Observer, StepRecord, fit, learning_rate_columns
+from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course, follow, learning_rate_columns
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step
@@ -77,6 +77,17 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
         reporter: Receives the progress.
         stop: The stop request, None for signals only.
     """
+    return follow(training(config, request, reporter, StopRequest() if stop is None else stop))
+
+
+def training(
+    config: RunConfig,
+    request: Request,
+    reporter: Reporter,
+    stop: StopRequest,
+    on_ready: Callable[[Experiment, RunDir], None] = lambda experiment, run: None,
+) -> Course[dict[str, Any]]:
+    """The course of `train`; `on_ready` is called before the first update."""
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     check_loggers(config)
@@ -93,7 +104,8 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
         run.point_latest()
         run.list_elsewhere(reporter.say)
         say_changes(request.changes, reporter)
-        return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
+        on_ready(experiment, run)
+        return (yield from _run(run, experiment, setup, reporter, stop))
 
 
 def resume(
@@ -123,6 +135,20 @@ def resume(
         DataError: The data has changed; nothing is written.
         ConfigError: Changes that are not allowed, or that contradict the checkpoint; nothing is written.
     """
+    again = Request((), (), run.path, tuple(trusted), tuple(changes), allow_changes, bundle)
+    return follow(resuming(config, again, reporter, StopRequest() if stop is None else stop))
+
+
+def resuming(
+    config: RunConfig,
+    request: Request,
+    reporter: Reporter,
+    stop: StopRequest,
+    on_ready: Callable[[Experiment, RunDir], None] = lambda experiment, run: None,
+) -> Course[dict[str, Any]]:
+    """The course of `resume` of the run in `request.run_dir`; `on_ready` is called before the first update."""
+    assert request.run_dir is not None
+    run, trusted, bundle = RunDir(request.run_dir), request.trusted, request.bundle
     with run.lock():
         say = _both(MetricsLog(run.path).say, reporter.say)
         saved = CheckpointStore(run / "checkpoints", say).load_last()
@@ -132,16 +158,17 @@ def resume(
         check_loggers(config)
         # Before the first checkpoint, the initial weights are still needed.
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
-        changed = check_resume_drift(run, experiment, allow_changes, reporter.say)
+        changed = check_resume_drift(run, experiment, request.allow_changes, reporter.say)
         setup = prepare_training(experiment)
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
                 setup.state.load_state_dict(saved)
-        say_changes(changes, reporter)
+        say_changes(request.changes, reporter)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
         run.list_elsewhere(reporter.say)
-        return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop, saved)
+        on_ready(experiment, run)
+        return (yield from _run(run, experiment, setup, reporter, stop, saved))
 
 
 def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:
@@ -177,7 +204,7 @@ def _run(
     reporter: Reporter,
     stop: StopRequest,
     saved: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Course[dict[str, Any]]:
     """Train in a locked directory; returns the summary. `saved` is the loaded checkpoint, None for a new run."""
     config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
@@ -206,7 +233,7 @@ def _run(
         try:
             with BackgroundCheckpoints(store) as checkpoints:
                 try:
-                    reason = fit(plan, state, checkpoints, stop)
+                    reason = yield from course(plan, state, checkpoints, stop)
                 finally:
                     log.flush()
         except Interrupted as error:

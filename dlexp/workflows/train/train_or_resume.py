@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import Experiment
 from dlexp.config.derive import config_changes
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
+from dlexp.engine.loop import Course, follow
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.reporter import Reporter
 from dlexp.workflows.train.auto import reuse_resolved
-from dlexp.workflows.train.train import Request, resume, train
+from dlexp.workflows.train.train import Request, resuming, training
 
 
 def train_or_resume(
@@ -25,13 +29,23 @@ def train_or_resume(
     Raises:
         ConfigError: The directory has a run of another configuration.
     """
+    return follow(course_of(config, request, reporter, StopRequest() if stop is None else stop))
+
+
+def course_of(
+    config: RunConfig,
+    request: Request,
+    reporter: Reporter,
+    stop: StopRequest,
+    on_ready: Callable[[Experiment, RunDir], None] = lambda experiment, run: None,
+) -> Course[dict[str, Any]]:
+    """The course of `train_or_resume`; `on_ready` is called before the first update, if there is one."""
     folder = request.run_dir
     assert folder is not None
     if not (folder / "config.yaml").is_file():
-        return train(config, request, reporter, stop)
-    config = same_as_saved(config, folder)
-    trusted, allowed = request.trusted, request.allow_changes
-    return resume(RunDir(folder), config, trusted, reporter, stop, allow_changes=allowed, bundle=request.bundle)
+        return (yield from training(config, request, reporter, stop, on_ready))
+    again = replace(request, changes=())
+    return (yield from resuming(same_as_saved(config, folder), again, reporter, stop, on_ready))
 
 
 def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:

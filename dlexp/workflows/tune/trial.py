@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,20 @@ from dlexp.artifacts.files.reading import is_file, read_text
 from dlexp.artifacts.files.writing import write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.assemble.experiment import assemble, build_data, build_loss, build_task
+from dlexp.assemble.experiment import Experiment, assemble, build_data, build_loss, build_task
 from dlexp.assemble.metrics import build_metrics, check_metrics
-from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks
+from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks, stacking_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
-from dlexp.engine.loop import EpochRecord, StepRecord, fit
+from dlexp.engine.loop import Course, EpochRecord, StepRecord, course, follow
+from dlexp.engine.stacking.lockstep import Lockstep, Outcome, StackPlan
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
 from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.runtime.process import available_cores
+from dlexp.runtime.signals import SharedStop, StopRequest
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 
 _SAVE_SECONDS = 5.0  # between checkpoints; a shorter trial is cheaper to repeat
@@ -50,6 +52,64 @@ class Job:
     threads: int
 
 
+def work_of_stack(jobs: Sequence[Job]) -> Work:
+    """The work of a child process that trains several trials together: as `work_of`, with the position of each."""
+
+    def work(send: Send, receive: Receive) -> None:
+        epochs = [0] * len(jobs)
+        experiments: dict[int, Experiment] = {}
+
+        def own_course(number: int, stop: SharedStop) -> Course[dict[str, Any]]:
+            def report(epoch: int, value: float) -> bool:
+                epochs[number] = epoch
+                send({"job": number, "epoch": epoch, "value": value})
+                return receive()
+
+            def ready(experiment: Experiment) -> None:
+                experiments[number] = experiment
+
+            return (yield from trial_course(jobs[number], report, stop, ready))
+
+        def alone(number: int) -> str:
+            return stacking_problem(experiments[number])
+
+        def on_plan(plan: StackPlan) -> None:
+            notes = {k: f"trained in a stack of {len(members)} trials" for members in plan.stacks for k in members}
+            notes |= {number: f"trained alone, not in a stack: {reason}" for number, reason in plan.alone}
+            for number, text in notes.items():
+                MetricsLog(jobs[number].folder).say(text)
+
+        def on_end(number: int, outcome: Outcome[dict[str, Any]]) -> None:
+            found = outcome.result if outcome.error is None else _outcome_of(outcome.error)
+            send({"job": number, "epoch": epochs[number], "outcome": found})
+
+        try:
+            with ChildStop() as source:
+                stop = SharedStop(source)
+                courses = [own_course(number, stop) for number in range(len(jobs))]
+                Lockstep(courses, alone, on_plan, stop.read, on_end).run()
+            send({"interrupted": True, "used_gpu": has_used_gpu()})  # of no trial: each has sent its own end
+        except BaseException as error:
+            send(_outcome_of(error))
+
+    return work
+
+
+def _outcome_of(error: BaseException) -> dict[str, Any]:
+    """What ended a trial, as a message; the traceback of what is unexpected is written to its log."""
+    if isinstance(error, Diverged):
+        return {"failed": f"diverged: {error}"}
+    if isinstance(error, Interrupted):
+        return {"interrupted": True}
+    if isinstance(error, OutOfMemory):
+        traceback.print_exception(error)
+        return {"failed": "oom"}
+    if isinstance(error, DlexpError):
+        return {"failed": str(error)}
+    traceback.print_exception(error)
+    return {"failed": "oom" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"}
+
+
 def work_of(job: Job) -> Work:
     """The work of a child process: reports every epoch, waits for the reply, and sends the result at the end."""
 
@@ -61,32 +121,21 @@ def work_of(job: Job) -> Work:
         try:
             result = run_trial(job, report)
             send({**result, "used_gpu": has_used_gpu()})
-        except Diverged as error:
-            send({"failed": f"diverged: {error}"})
-        except Interrupted:
-            send({"interrupted": True})
-        except OutOfMemory:
-            traceback.print_exc()
-            send({"failed": "oom"})
-        except DlexpError as error:
-            send({"failed": str(error)})
         except BaseException as error:
-            traceback.print_exc()
-            is_memory = is_out_of_memory(error)
-            send({"failed": "oom" if is_memory else f"{type(error).__name__}: {error}"})
+            send(_outcome_of(error))
 
     return work
 
 
-class _Pruned(ChildStop):
-    """Stop request of a child process, also true after its trial was pruned."""
+class _Pruned(SharedStop):
+    """Stop request of a trial: that of its process, also true after the trial was pruned."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.pruned = False
+    def __init__(self, source: StopRequest) -> None:
+        super().__init__(source)
+        self._of_process, self.pruned = source, False
 
     def __bool__(self) -> bool:
-        return self.pruned or super().__bool__()
+        return self.pruned or bool(self._of_process)
 
     @property
     def name(self) -> str:
@@ -120,18 +169,32 @@ def run_trial(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
         Interrupted: After SIGTERM, with a saved checkpoint.
         Diverged: The loss is not finite.
     """
+    with ChildStop() as stop:
+        return follow(trial_course(job, report, stop))
+
+
+def trial_course(
+    job: Job,
+    report: Callable[[int, float], bool],
+    stop: StopRequest,
+    on_ready: Callable[[Experiment], None] = lambda experiment: None,
+) -> Course[dict[str, Any]]:
+    """The course of `run_trial`; `on_ready` is called before the first update."""
     folder = job.folder
     write_text(folder / "config.yaml", to_yaml(job.config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.overrides)))
     with claimed(folder):
-        return _trained(job, report)
+        experiment = assemble(job.config, job.trusted, job.bundle, job.threads)
+        on_ready(experiment)
+        return (yield from _trained(job, experiment, report, _Pruned(stop)))
 
 
-def _trained(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
+def _trained(
+    job: Job, experiment: Experiment, report: Callable[[int, float], bool], stop: _Pruned
+) -> Course[dict[str, Any]]:
     config, folder = job.config, job.folder
-    experiment = assemble(config, job.trusted, job.bundle, job.threads)
     setup = prepare_training(experiment)
-    state, log, stop = setup.state, MetricsLog(folder), _Pruned()
+    state, log = setup.state, MetricsLog(folder)
     store = CheckpointStore(folder / "checkpoints", log.say)
     saved = store.load_last()
     if saved is not None:
@@ -146,14 +209,13 @@ def _trained(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
             stop.pruned = not report(record.epoch, float(record.values[config.monitor]))
 
     plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.message)))
-    with stop:
-        try:
-            reason = fit(plan, state, _SeldomSaved(store), stop)
-        except Interrupted:
-            if not stop.pruned:
-                store.save_last(state.state_dict())
-                raise
-            reason = "pruned"
+    try:
+        reason = yield from course(plan, state, _SeldomSaved(store), stop)
+    except Interrupted:
+        if not stop.pruned:
+            store.save_last(state.state_dict())
+            raise
+        reason = "pruned"
     result = {
         "value": state.best.value,
         "best_epoch": state.best.epoch,

@@ -25,12 +25,12 @@ from dlexp.workflows.process_pool import Child, Pool, wait_for_orphans
 from dlexp.workflows.reporter import ProgressReporter, unbroken
 from dlexp.workflows.tune.confirmation import fresh_seeds
 from dlexp.workflows.tune.files import Confirmation, log_reference, write_end, write_progress
-from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of
+from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of, work_of_stack
 
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """Options of a study: its directory, the total number of trials, parallel jobs and storage."""
+    """Options of a study: its directory, the total number of trials, parallel jobs, storage, and trials of a stack."""
 
     folder: Path
     total: int
@@ -40,6 +40,7 @@ class TuneRequest:
     trusted: tuple[str, ...]
     command: str = ""  # as typed, without passwords
     migrate: str | None = None
+    stacked: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class StudyProgress:
 
 def tune(search: Search, request: TuneRequest, reporter: ProgressReporter[StudyProgress]) -> dict[str, Any]:
     """Run the study up to its total; returns study.json. Raises NoResult if no trial has a result."""
+    if request.stacked > 1 and search.settings.trial_minutes:
+        rule = "ends single trials, and those of a stack are trained together"
+        minutes = search.settings.trial_minutes
+        raise ConfigError.one("search.trial_minutes", minutes, rule, "Remove it, or --stacked.", code="cannot-combine")
     prepared = prepare(search.base, request.trusted)  # before creating a directory, since it may raise errors
     try:
         make_folder(request.folder)
@@ -117,6 +122,7 @@ class Runner:
         self._threads = max(1, threads // request.jobs)
         self._pool = Pool(request.jobs)
         self._last: dict[int, tuple[int, float]] = {}
+        self._ended: set[int] = set()  # trials of a stack that is not over
         self._failures, self._last_failure = 0, ""
         self._is_behind = False  # a finished trial is missing in the files
 
@@ -185,24 +191,40 @@ class Runner:
         return Confirmation.of(values, base.maximize)
 
     def _start_next(self) -> bool:
-        """Start another trial; returns False if there is none."""
-        search = self._search
-        proposal = self._study.ask(self._request.total, _choices(search), dict(leaves(search.base.tree)))
-        if proposal is None:
+        """Start another trial, or as many as form a stack; returns False if there is none."""
+        started: list[tuple[Proposal, Job]] = []
+        for _ in range(self._request.stacked):
+            proposal = self._study.ask(
+                self._request.total, _choices(self._search), dict(leaves(self._search.base.tree))
+            )
+            if proposal is None:
+                break
+            job = self._job_of(proposal)
+            if job is not None:
+                started.append((proposal, job))
+            elif self._request.stacked == 1:
+                return True
+        if not started:
             return False
-        number = proposal.trial.number
+        jobs = [job for _, job in started]
+        work = work_of(jobs[0]) if len(jobs) == 1 else work_of_stack(jobs)
+        self._pool.start([proposal for proposal, _ in started], jobs[0].folder / "output.log", work)
+        for proposal, _ in started:
+            self._report(TrialRecord(proposal.trial.number, "running", params=proposal.trial.params))
+        return True
+
+    def _job_of(self, proposal: Proposal) -> Job | None:
+        """What a trial trains; None, with the trial failed, for values that are valid separately but not together."""
+        search, number = self._search, proposal.trial.number
         try:
             config = search.base if proposal.is_baseline else search.config_of(proposal.chosen, proposal.values)
-        except ConfigError as error:  # values that are valid separately, but not in combination
+        except ConfigError as error:
             self._failed(proposal, str(error))
-            return True
+            return None
         origin = proposal.continues if proposal.continues is not None else number
         folder = self._request.folder / "trials" / f"{origin:04d}"
         proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
-        job = self._job(config, {**proposal.chosen, **proposal.values}, folder)
-        self._pool.start(proposal, folder / "output.log", work_of(job))
-        self._report(TrialRecord(number, "running", params=proposal.trial.params))
-        return True
+        return self._job(config, {**proposal.chosen, **proposal.values}, folder)
 
     def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
         overrides = (
@@ -214,14 +236,22 @@ class Runner:
 
     def _listen(self) -> None:
         for child, message in self._pool.events():
-            trial = child.key.trial
-            if "epoch" in message:
-                epoch, value = message["epoch"], float(message["value"])
-                child.reply(not self._study.report(trial, epoch, value))
-                self._last[trial.number] = (epoch, value)
-                self._report(TrialRecord(trial.number, "running", epoch, value, trial.params))
-            else:
-                self._record_end(child, child.key, message)
+            proposals: list[Proposal] = child.key
+            if "epoch" not in message:
+                for proposal in proposals:
+                    if proposal.trial.number not in self._ended:
+                        self._record_end(child, proposal, message)
+                continue
+            proposal = proposals[message.get("job", 0)]
+            trial = proposal.trial
+            if "outcome" in message:  # of one trial of a stack
+                self._ended.add(trial.number)
+                self._record_end(child, proposal, message["outcome"])
+                continue
+            epoch, value = message["epoch"], float(message["value"])
+            child.reply(not self._study.report(trial, epoch, value))
+            self._last[trial.number] = (epoch, value)
+            self._report(TrialRecord(trial.number, "running", epoch, value, trial.params))
 
     def _record_end(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
         """Record the outcome of a trial."""

@@ -49,7 +49,13 @@ def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, qu
         before = configuration((), arguments.from_run, catalog)[1]
         jobs = tuple(replace(job, overrides=(*before, *job.overrides)) for job in jobs)
     request = workflow.SweepRequest(
-        _typed(arguments), common.command, folder, arguments.jobs, trusted, allow_changes=arguments.allow_changes
+        _typed(arguments),
+        common.command,
+        folder,
+        arguments.jobs,
+        trusted,
+        allow_changes=arguments.allow_changes,
+        is_stacked=arguments.is_stacked,
     )
     shown = view.progress_view(quiet)
     try:

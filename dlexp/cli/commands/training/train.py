@@ -26,6 +26,7 @@ def train(
     resume: given.Resume = None,
     from_run: given.FromRun = None,
     seeds: given.Seeds = None,
+    stacked: given.Stacked = False,
     multirun: given.Multirun = False,
     jobs: given.SweepJobs = 1,
     run_dir: given.RunDirectory = None,
@@ -44,7 +45,7 @@ def train(
     request = TrainArguments(
         tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
     )
-    request = replace(request, config_files=tuple(config_file or ()))
+    request = replace(request, config_files=tuple(config_file or ()), is_stacked=stacked)
     _train(request, common_options(config_dir, trust), quiet or json, json)
 
 
@@ -87,21 +88,22 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
     )
     display = reporter(quiet)
     if arguments.run_id is not None:
-        _under_id(arguments.run_id, arguments.seeds, config, request, display, as_json)
+        _under_id(arguments, config, request, display, as_json)
     elif arguments.seeds is not None:
-        _print(train_seeds(config, request, arguments.seeds, display), view.seeds, as_json)
+        table = train_seeds(config, request, arguments.seeds, display, is_stacked=arguments.is_stacked)
+        _print(table, view.seeds, as_json)
     else:
         _print(workflow.train(config, request, display), view.summary, as_json)
 
 
-def _under_id(
-    name: str, seeds: int | None, config: RunConfig, request: Request, display: Reporter, as_json: bool
-) -> None:
+def _under_id(arguments: TrainArguments, config: RunConfig, request: Request, display: Reporter, as_json: bool) -> None:
     from dlexp.cli.views.training import train as view
     from dlexp.workflows.train.run_id import train_seeds_under_id, train_under_id
 
+    name, seeds = arguments.run_id or "", arguments.seeds
     if seeds is not None:
-        _print(train_seeds_under_id(config, request, name, seeds, display), view.seeds, as_json)
+        table = train_seeds_under_id(config, request, name, seeds, display, is_stacked=arguments.is_stacked)
+        _print(table, view.seeds, as_json)
     else:
         _print(train_under_id(config, request, name, display), view.summary, as_json)
 
@@ -144,6 +146,10 @@ def _print(content: Mapping[str, Any], view: Callable[[Mapping[str, Any]], None]
 
 def _refuse_contradictions(arguments: TrainArguments) -> None:
     """Raise ConfigError for options that cannot be combined."""
+    is_several = arguments.seeds is not None or arguments.multirun
+    if arguments.is_stacked and not is_several and arguments.resume is None:
+        rule, remedy = "trains several runs together, and this is one run", "Add --seeds 10, or -m with several values."
+        raise ConfigError.one("--stacked", "", rule, remedy, code="no-effect")
     if arguments.run_id is not None:
         from dlexp.artifacts.files.new_folder import refuse_bad_name
 

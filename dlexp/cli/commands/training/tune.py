@@ -23,6 +23,7 @@ def tune(
     trials: given.Trials = 50,
     name: given.StudyName = None,
     jobs: given.Jobs = 1,
+    stacked: given.StackedTrials = 1,
     storage: given.Storage = None,
     migrate: given.Migrate = None,
     config_file: given.ConfigFiles = None,
@@ -61,7 +62,12 @@ def tune(
     base = search.base
     folder = outputs_root() / "tune" / (name or f"{stamp()}-{base.model.option}-{base.data_name}")
     trusted, command = trusted_of(common), without_secrets(common.command)
-    _run(search, TuneRequest(folder, trials, jobs, storage, typed, trusted, command, migrate), quiet or json, json)
+    _run(
+        search,
+        TuneRequest(folder, trials, jobs, storage, typed, trusted, command, migrate, stacked),
+        quiet or json,
+        json,
+    )
 
 
 def _run(search: Search, request: TuneRequest, quiet: bool, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""Several runs of networks of the same shapes, trained as one network."""
