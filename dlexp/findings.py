@@ -64,3 +64,9 @@ def declaring(kinds: Mapping[str, str], declared: Declared) -> str:
 def dropping(names: Sequence[str], declared: Declared) -> str:
     """The setting that drops further columns of a table; "" for a source without data.columns."""
     return declaring(dict.fromkeys(names, "drop"), declared)
+
+
+def listed_places(places: Sequence[str], most: int = 5) -> str:
+    """The first few places, and how many more there are."""
+    more = f", and {len(places) - most:,} more" if len(places) > most else ""
+    return ", ".join(places[:most]) + more

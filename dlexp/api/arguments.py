@@ -6,10 +6,10 @@ Symbols: N samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ Overrides: TypeAlias = str | Mapping[str, Any]  # "optim.lr=0.1", or {"optim.lr"
 Given: TypeAlias = "pd.DataFrame | dict[str, NDArray[Any]]"
 
 _OPTIONS = {".parquet": "parquet", ".pq": "parquet", ".npz": "arrays", ".pt": "arrays", ".pth": "arrays"}
-_KINDS = "a pandas DataFrame, arrays (x, y), a file, or the name of an option such as digits"
+_TEXT = "text"  # the column of a list of texts
+_KINDS = "a pandas DataFrame, a list of texts, arrays (x, y), a file, or the name of an option such as digits"
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,22 @@ def data_argument(data: object, target: object, words: Sequence[str], catalog: C
         return DataArgument((*(() if data is None else _file_words(data, catalog)), *name))
     if hasattr(data, "to_pandas"):  # a table of Arrow or polars, a data set of Hugging Face
         data = data.to_pandas()
+    column: tuple[str, ...] = ()
+    if _is_texts(data):
+        data, column = pd.DataFrame({_TEXT: list(data)}), (f"data.text={_TEXT}",)
     if isinstance(data, pd.DataFrame):
         frame, name = _with_target(data, target)
-        return DataArgument(("data=dataframe", *name), frame)
+        option = "text_dataframe" if any(word.startswith("data.text=") for word in (*words, *column)) else "dataframe"
+        return DataArgument((f"data={option}", *column, *name), frame)
     arrays, name = _arrays(data, target)
     return DataArgument(("data=ndarrays", *name), arrays)
+
+
+def _is_texts(data: object) -> TypeGuard[Iterable[str]]:
+    """Whether this is a list, or a Series or array, of texts."""
+    if not isinstance(data, list | pd.Series | np.ndarray) or getattr(data, "ndim", 1) != 1 or not len(data):
+        return False
+    return all(isinstance(item, str) for item in data)
 
 
 def as_array(content: object) -> NDArray[Any]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _WHOLE = ("epoch", "step")
-_HANDED_OVER = {"dataframe": "a DataFrame", "ndarrays": "arrays"}
+_HANDED_OVER = {"dataframe": "a DataFrame", "text_dataframe": "texts", "ndarrays": "arrays"}
 _SPLITS = ("train", "val", "test")
 
 
@@ -322,11 +322,16 @@ class Run:
         kind = _HANDED_OVER.get(option)
         if data is None:
             return DataArgument((), self._given if kind else None)
-        found = data_argument(data, target, (), catalog_of(()))
+        of_texts = ("data.text=auto",) if option == "text_dataframe" else ()
+        found = data_argument(data, target, of_texts, catalog_of(()))
         given = next((word.removeprefix("data=") for word in found.words if word.startswith("data=")), "")
         if kind and given != option:
             rule = f"this run was trained on {kind} handed over in Python"
-            remedy = "Pass data=frame, such as pandas.read_csv(FILE)." if option == "dataframe" else "Pass data=(x, y)."
+            remedy = (
+                "Pass data=frame, such as pandas.read_csv(FILE)."
+                if option.endswith("dataframe")
+                else "Pass data=(x, y)."
+            )
             raise ConfigError.one("data", given, rule, remedy, code="incompatible-data")
         if not kind and found.given is not None:
             rule = f"this run was trained on data={option}, which is read from files"

@@ -68,7 +68,8 @@ def train(
 
     Args:
         overrides: Words of the command line such as "model=resnet18", or a dict such as {"optim.lr": 0.1}.
-        data: A pandas DataFrame; NumPy arrays or torch tensors (x, y), or a dict of them by name; a file or directory;
+        data: A pandas DataFrame, of texts with the override "data.text=COLUMN"; a list of texts; NumPy arrays or torch
+            tensors (x, y), or a dict of them by name; a file or directory;
             the name of an option such as "digits". None: what the overrides choose, else digits.
         target: The name of the column or array to predict, or the targets themselves (N,).
         seeds: Train this many runs, with the seeds seed, seed + 1, ...
@@ -192,7 +193,7 @@ def _call(words: Sequence[str], argument: DataArgument, seeds: int | None) -> st
     if argument.given is None:
         more = [] if seeds is None else ["--seeds", str(seeds)]
         return " ".join(["dlexp train", *more, *map(shell_word, words)])
-    content = "frame" if argument.words[0] == "data=dataframe" else "arrays"
+    content = "frame" if argument.words[0].endswith("dataframe") else "arrays"
     shown = [repr(word) for word in words if word not in argument.words[:1]]
     more = [] if seeds is None else [f"seeds={seeds}"]
     return f"dlexp.train({', '.join([*shown, f'data={content}', *more])})"

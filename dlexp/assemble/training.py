@@ -41,6 +41,7 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.runtime.settings import STEP
+from dlexp.sequence_specs import ForecastSpec
 from dlexp.specs import ClassSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
@@ -125,6 +126,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     average = _average(experiment)
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
+    state.keeps_generators = bool(experiment.trusted)
     _refuse_two_averages(experiment, state.traits)
     unchanged: TrainingData = train
     batches = _changed(experiment, train)
@@ -195,14 +197,15 @@ def _refuse_phases(config: RunConfig, task: Task) -> None:
 
 def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
     """Raise ConfigError if the deciding metric is undefined on the validation split."""
-    if not isinstance(bundle.spec.targets, ClassSpec | ValueSpec):
+    if not isinstance(bundle.spec.targets, ClassSpec | ValueSpec | ForecastSpec):
         return
     reason = task.undefined(config.monitor.removeprefix("val/"), tensor_of(bundle.splits["val"].targets))
     if reason:
         key = "trainer.monitor" if config.trainer.monitor else "task.monitor"
-        rule = f"undefined on this validation split: {reason}"
-        remedy = "Set trainer.monitor=val/loss, or use a validation split with all classes. If dlexp draws the split, "
-        remedy += "change data.split_seed or data.val_fraction."
+        rule, remedy = f"undefined on this validation split: {reason}", "Set trainer.monitor=val/loss"
+        if not isinstance(bundle.spec.targets, ForecastSpec):
+            remedy += ", or use a validation split with all classes. If dlexp draws the split, "
+            remedy += "change data.split_seed or data.val_fraction."
         raise ConfigError.one(key, config.monitor, rule, remedy, code="incompatible-data")
 
 

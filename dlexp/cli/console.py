@@ -133,6 +133,13 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
     return table(title, columns, rows)
 
 
+def print_undefined(reasons: Mapping[str, str]) -> None:
+    """Print why metrics have no value, a line for each reason."""
+    for reason in dict.fromkeys(reasons.values()):
+        names = [name for name, text in reasons.items() if text == reason]
+        out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
+
+
 def undrawn(content: Mapping[str, Any]) -> None:
     """Print a line for each figure that could not be drawn."""
     for problem in content.get("undrawn", ()):

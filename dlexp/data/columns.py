@@ -108,16 +108,10 @@ class Ragged:
 
     def read(self, pieces: Iterable[Piece]) -> Iterator[Sequences]:
         """`Sequences` of each piece, padded to its own longest."""
-        device = self.values.device
         for piece in pieces:
             at = piece if isinstance(piece, slice) else piece.cpu()
             starts = self.offsets[:-1][at]
-            lengths = self.offsets[1:][at] - starts
-            places = torch.arange(int(lengths.max()) if len(lengths) else 0)
-            is_padding = places >= lengths[:, None]
-            found = self.values[(starts[:, None] + places).masked_fill_(is_padding, 0).to(device)]
-            padding = is_padding.to(device).reshape(*is_padding.shape, *(1,) * (found.dim() - 2))
-            yield Sequences(found.masked_fill(padding, 0), lengths.to(device))
+            yield gathered(self.values, starts, self.offsets[1:][at] - starts)
 
 
 @dataclass(frozen=True)
@@ -177,6 +171,21 @@ class Constant:
 def transforms_of(given: Transform | Sequence[Transform] | None, count: int) -> Sequence[Transform | None]:
     """The transform of each of `count` pieces, where one is given for all of them or one for each."""
     return list(given) if isinstance(given, Sequence) else [given] * count
+
+
+def gathered(values: Tensor, starts: Tensor, lengths: Tensor) -> Sequences:
+    """Stretches of values that lie one after the other, padded with zeros to the longest.
+
+    Args:
+        values: (M, ...).
+        starts: (B,) int64 on the CPU: where each stretch begins.
+        lengths: (B,) int64 on the CPU.
+    """
+    places = torch.arange(int(lengths.max()) if len(lengths) else 0)
+    is_padding = places >= lengths[:, None]
+    found = values[(starts[:, None] + places).masked_fill_(is_padding, 0).to(values.device)]
+    padding = is_padding.to(values.device).reshape(*is_padding.shape, *(1,) * (found.dim() - 2))
+    return Sequences(found.masked_fill(padding, 0), lengths.to(values.device))
 
 
 def column_of(given: Field) -> Column:

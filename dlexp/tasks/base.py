@@ -5,6 +5,7 @@ Symbols: B samples in a batch.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -195,3 +196,12 @@ class Task(ABC):
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
         """The columns of `dlexp predict`, for samples without targets."""
         return prediction_columns(spec, prediction)
+
+
+def reads_targets(network: nn.Module) -> bool:
+    """Whether `network` takes values and lengths of a source and of the target so far."""
+    try:
+        inspect.signature(network.forward).bind(*range(4))
+    except TypeError:
+        return False
+    return True

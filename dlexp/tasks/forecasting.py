@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from dlexp.errors import ConfigError
 from dlexp.losses.output_decoding import Quantiles, value_decoder
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.forecasts import ForecastState, Scaling
+from dlexp.metrics.forecast_errors import NO_SCALE, Scaling
+from dlexp.metrics.forecasts import ForecastState
 from dlexp.metrics.regression import ValueSampleState
 from dlexp.metrics.reports.forecasts import ForecastRows, forecast_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
@@ -128,6 +129,10 @@ class Forecasting(Task):
             return "requires quantiles, and this loss has none", "Use mae, or set loss=quantile."
         return None
 
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """MASE needs a series that changes."""
+        return NO_SCALE if name == "mase" and not self._scaling.is_defined else ""
+
     def report_state(self) -> MetricState:
         """The usual metrics, and every window."""
         return StateGroup(self.metric_state(), ValueSampleState())
@@ -150,9 +155,14 @@ class Forecasting(Task):
         shape = (len(samples), *self._shape)
         extra = {name: values.reshape(shape) for name, values in found.extra().items()}
         rows = ForecastRows(
-            found.indices(), spec.targets, samples.predicted.reshape(shape), samples.true.reshape(shape), extra
+            found.indices(),
+            spec.targets,
+            samples.predicted.reshape(shape),
+            samples.true.reshape(shape),
+            extra,
+            self._scaling.of(found.indices()),
         )
-        return forecast_report(rows, self._scaling, references, resampling)
+        return forecast_report(rows, references, resampling)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """(B, Q x O) -> (B, O) float64 values in the units of the targets."""

@@ -6,7 +6,6 @@ target's vocabulary, S positions that are kept of a generated or true sequence.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -32,7 +31,7 @@ from dlexp.metrics.tokens.generated import (
 from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.sequence_specs import TokenSpec, TokenTargetSpec
 from dlexp.specs import DataSpec
-from dlexp.tasks.base import Networks, Task, other_targets
+from dlexp.tasks.base import Networks, Task, other_targets, reads_targets
 from dlexp.tasks.decoding.generation import generate
 from dlexp.tasks.decoding.options import GenerationOptions
 from dlexp.tasks.decoding.steps import Generated
@@ -52,7 +51,8 @@ class Seq2Seq(Task):
     teacher_forcing_end     the share that it falls to, in a straight line; None does not change it
     teacher_forcing_epochs  number of epochs after which it has fallen
     max_length              largest number of tokens that are generated, the end counted; None for that of the data
-    generation              how sequences are generated in `predict`; greedily unless it is set
+    beam, length_penalty, temperature, top_k, top_p, repetition_penalty  how sequences are generated in `predict`, as in
+                            `GenerationOptions`; greedily by default
     """
 
     metrics = {"loss": "min", "token_accuracy": "max", "exact_match": "max"}
@@ -67,8 +67,17 @@ class Seq2Seq(Task):
         teacher_forcing_end: float | None = None,
         teacher_forcing_epochs: int = 10,
         max_length: int | None = None,
+        beam: int = 1,
+        length_penalty: float = 1.0,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
     ) -> None:
-        """Raises ValueError when the targets are no sequences with a beginning and an end."""
+        """Raises ValueError when the targets are no sequences with a beginning and an end.
+
+        Raises ConfigError for settings of the generation that cannot be combined.
+        """
         targets = spec.targets
         if not isinstance(targets, TokenTargetSpec):
             raise other_targets("seq2seq", "sequences of token ids", spec)
@@ -82,7 +91,9 @@ class Seq2Seq(Task):
         self._epochs, self._now = teacher_forcing_epochs, teacher_forcing
         self.max_length = max_length or targets.max_length
         self._width = max(self.max_length, targets.max_length)
-        self.generation = GenerationOptions()
+        drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        followed = {"beam": beam, "length_penalty": length_penalty, "repetition_penalty": repetition_penalty}
+        self.generation = GenerationOptions.of_task({**followed, **drawn})
 
     def begin_phase(self, epoch: int, step: int) -> None:
         """Set the share of true tokens of this epoch."""
@@ -203,9 +214,9 @@ class Seq2Seq(Task):
 
     def _check(self, network: nn.Module) -> None:
         """Raise ConfigError for a network without single steps, or without its own outputs as inputs in training."""
-        if not isinstance(network, StepwiseNetwork) or not _reads_targets(network):
+        if not isinstance(network, StepwiseNetwork) or not reads_targets(network):
             rule = f"requires a model from one sequence to another, and {type(network).__name__} is none"
-            remedy = "Use model=seq2seq_lstm, model=seq2seq_gru or model=transformer"
+            remedy = "Use model=seq2seq_lstm, model=seq2seq_gru or model=transformer, or data such as data=topics"
             raise ConfigError.one("task", "seq2seq", rule, remedy, code="incompatible-data")
         if min(self._ratio, 1.0 if self._last_ratio is None else self._last_ratio) < 1 and not getattr(
             network, "feeds_back", False
@@ -213,15 +224,6 @@ class Seq2Seq(Task):
             rule = f"is not supported with {type(network).__name__}, which reads all tokens of a target at once"
             remedy = "Set task.teacher_forcing=1 and task.teacher_forcing_end=null, or use model=seq2seq_lstm"
             raise ConfigError.one("task.teacher_forcing", f"{self._ratio:g}", rule, remedy, code="cannot-combine")
-
-
-def _reads_targets(network: nn.Module) -> bool:
-    """Whether `network` takes values and lengths of a source and of the target so far."""
-    try:
-        inspect.signature(network.forward).bind(*range(4))
-    except TypeError:
-        return False
-    return True
 
 
 def _targets(batch: Batch) -> Sequences:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dlexp.errors import ConfigError
+from dlexp.tasks.decoding.options import DECODING_KEYS
 from dlexp.text.nearest import nearest_name
 
 _PLACES = ("data.path", "data.folder", "data.val_path", "data.test_path")
@@ -25,6 +26,7 @@ _EVALUATION_KEYS = (
     "data.download",
     "data.in_memory",
     "data.workers",
+    *DECODING_KEYS,
 )
 _BOOLS = {"true": True, "false": False}
 
@@ -43,7 +45,7 @@ def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def evaluation_changes(arguments: Iterable[str], more: Sequence[str] = ()) -> dict[str, Any]:
-    """The values of overrides that change where and how fast a finished run is used, not its results.
+    """The values of overrides that change where and how fast a finished run is used, and how it puts out sequences.
 
     Args:
         arguments: The overrides.
@@ -64,7 +66,9 @@ def evaluation_changes(arguments: Iterable[str], more: Sequence[str] = ()) -> di
             remedy = f"Did you mean {near}?" if near else f"Only {', '.join(allowed)} can be overridden."
             raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
-        if key in more:
+        if key in DECODING_KEYS:
+            changes[key] = _number(value)
+        elif key in more:
             from dlexp.config.text_values import list_reading
 
             changes[key] = list_reading(word)
@@ -73,3 +77,15 @@ def evaluation_changes(arguments: Iterable[str], more: Sequence[str] = ()) -> di
 
             changes[key] = plain_reading(word)
     return changes
+
+
+def _number(value: str) -> Any:
+    """A number, or None for null; any other text as it is, which the check of the configuration refuses."""
+    if value.lower() == "null":
+        return None
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return value

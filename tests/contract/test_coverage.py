@@ -46,7 +46,6 @@ REASONED = {
     *(f"M-{n}" for n in (41, *range(49, 53))),
     *(f"LOSS-{n}" for n in (16, *range(18, 22))),
     "REG-04",
-    *(f"TRN-{n}" for n in (17,)),
     *("DAT-22", "EVA-10"),
     *(f"BP-{n}" for n in (22, 26, 44, 58, 60)),
 }

@@ -35,7 +35,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 3, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
+COUNTS = {"task": 8, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
@@ -43,6 +43,18 @@ OF_TASK = {
     "classification": ("data=iris", *NET),
     "regression": ("data=diabetes", *NET, "data.batch_size=64"),
     "metric_learning": ("data=iris", "task=metric_learning", *NET),
+    "forecasting": ("data=sunspots", "model=lstm", "data.batch_size=64", "model.units=8"),
+    "seq2seq": ("data=reverse", "data.num_samples=200", "model=seq2seq_lstm", "model.units=8", "model.token=8"),
+    "language_model": (
+        "data=corpus",
+        "model=gpt",
+        "data.window=16",
+        "model.token=8",
+        "model.blocks=1",
+        "model.heads=2",
+    ),
+    "tagging": ("data=entities", "data.num_samples=300", "model=gru", "model.units=8"),
+    "ctc": ("data=tones", "data.num_samples=100", "model=gru", "model.units=8"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
@@ -214,8 +226,9 @@ class Told:
 
 @cache
 def configured(words: tuple[str, ...]) -> tuple[RunConfig, DataBundle]:
-    folder = (f"data.path={image_folder()}",) if "data=image_folder" in words else ()
-    config = load([*SMALL, *words, *folder], CATALOG)
+    files = {"data=image_folder": image_folder, "data=corpus": text_file}
+    paths = [f"data.path={made()}" for word, made in files.items() if word in words]
+    config = load([*SMALL, *words, *paths], CATALOG)
     return config, build_data(config)
 
 
@@ -227,6 +240,16 @@ def image_folder() -> Path:
         (root / "ab"[number % 2]).mkdir(exist_ok=True)
         Image.fromarray(image).save(root / "ab"[number % 2] / f"{number}.png")
     return root
+
+
+@cache
+def text_file() -> Path:
+    """3,000 characters of made-up words, until the end of the process."""
+    path = Path(KEPT_UNTIL_THE_END.name) / "book.txt"
+    path.write_text(
+        " ".join("abcdef"[word % 5 :][: 2 + word % 4] for word in np.random.default_rng(0).integers(0, 20, 900))
+    )
+    return path
 
 
 def trained(words: tuple[str, ...], store: Kept, stop_at: tuple[str, int, int] | None = None) -> list[dict[str, Any]]:
@@ -277,7 +300,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 17 + 12 + 3 + 18 + 7 + 14 + 2  # the last ones: data.balance
+    assert len(CASES) == 17 + 12 + 8 + 18 + 7 + 14 + 2  # the last ones: data.balance
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         alike = {"regularization": set(ALIKE), "loss": {"none"}}.get(group, set())  # none: for tasks from outside

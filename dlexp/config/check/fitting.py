@@ -5,60 +5,99 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.kinds import describe_kind, kinds_of
+from dlexp.kinds import TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
 _TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
-# Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
-_OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
-_SEQUENCES = ("tokens", "series")
+# (kind of inputs, kind of targets) -> models, one of each family.
+_OF_IMAGES, _OF_TABLES = ("simple_cnn", "resnet18", "vit", "mlp"), ("mlp", "ft_transformer")
+_MODELS = {
+    ("image", "class"): _OF_IMAGES,
+    ("image", "value"): _OF_IMAGES,
+    ("tabular", "class"): _OF_TABLES,
+    ("tabular", "value"): _OF_TABLES,
+    ("tokens", "class"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
+    ("tokens", "value"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
+    ("tokens", "tags"): ("lstm", "gru", "tcn", "transformer_encoder"),
+    ("tokens", "tokens"): ("seq2seq_lstm", "seq2seq_gru", "transformer"),
+    ("tokens", "next_tokens"): ("gpt", "lstm", "gru", "tcn"),
+    ("series", "class"): ("gru", "lstm", "tcn", "transformer_encoder"),
+    ("series", "value"): ("gru", "lstm", "tcn", "transformer_encoder"),
+    ("series", "forecast"): ("gru", "tcn", "transformer_encoder", "mlp"),
+    ("series", "tokens"): ("gru", "lstm", "tcn", "transformer_encoder"),
+}
+# Group and what it declares of the kinds of data that it is for.
+PARTS_OF_KINDS = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
 # (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
 _DATA = {
     ("image", "class"): "data=digits",
     ("tabular", "class"): "data=breast_cancer",
     ("tabular", "value"): "data=diabetes",
     ("tokens", "class"): "data=docstrings",
+    ("series", "value"): "data=adding",
     ("series", "forecast"): "data=sunspots",
     ("tokens", "tags"): "data=entities",
     ("tokens", "tokens"): "data=reverse",
+    ("tokens", "next_tokens"): "data=topics",
+    ("series", "tokens"): "data=tones",
 }
 
 
-def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], given: str) -> str:
-    """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none.
+def misfit(node: Mapping[str, Any], group: str, aspect: str, given: str) -> tuple[str, ...]:
+    """Return the kinds that a component requires where the data are of another one, `given`; () where it fits.
+
+    What a model puts out is compared with the kinds of dlexp alone: data of the user's own may pass it what it needs.
+    """
+    wanted = kinds_of(node.get(aspect))
+    is_own = group == "model" and aspect == "_targets_" and given not in TARGETS
+    return () if given in wanted or is_own else wanted
+
+
+def rule_of_kinds(wanted: Sequence[str], given: str, data: str, group: str, aspect: str) -> str:
+    """What a component requires, and what the data named `data` have instead."""
+    if group == "model" and aspect == "_targets_":
+        return f"puts out {describe_kinds(wanted)}; the targets of data={data} are {describe_kind(given)}"
+    return f"requires {describe_kinds(wanted)}; data={data} has {describe_kind(given)}"
+
+
+def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], aspect: str) -> str:
+    """Return components or data to use instead where one requires `wanted` and the data are others; "" for none.
 
     Args:
         tree: The configuration as plain containers.
         group: model, task or loss.
+        wanted: The kinds that it requires.
+        aspect: _inputs_ or _targets_: what these kinds are of.
     """
     if group == "model":
-        fitting = _model(wanted, given, str(tree["data"].get("_targets_")))
-        kinds = (wanted[0], _put_out(str(tree["model"].get("_target_")).rpartition(".")[2]))
-    else:
-        fitting = _fitting(tree, group, given)
-        inputs = kinds_of(tree["model"].get("_inputs_"))
-        kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
-        if kinds not in _DATA and not inputs:  # the model reads other inputs too
-            kinds = next((known for known in _DATA if known[1] == wanted[0]), kinds)
+        return _of_model(tree)
+    fitting = _fitting(tree, group, str(tree["data"].get(aspect)))
+    inputs = kinds_of(tree["model"].get("_inputs_"))
+    kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
+    if kinds not in _DATA and not inputs:  # the model reads other inputs too
+        kinds = next((known for known in _DATA if known[1] == wanted[0]), kinds)
     found = [fitting, _other_data(tree, group, wanted[0], kinds)]
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
-def _model(wanted: Sequence[str], given: str, targets: str) -> str:
-    """A model for inputs of kind `given` in place of one that requires `wanted`; "" for none."""
-    if given in _SEQUENCES:
-        return f"model={_OF_SEQUENCES.get(targets, 'lstm')}"
-    if given == "tabular" or {*wanted, given} <= {"image", "tabular"}:
-        return "model=mlp"
-    return "model=simple_cnn" if given == "image" and targets in _OF_TARGETS else ""
+def _of_model(tree: Mapping[str, Any]) -> str:
+    """Models that fit the data, and data that fit the model, of each kind that it reads; "" for neither."""
+    data, model = tree["data"], tree["model"]
+    fitting = [f"model={name}" for name in _MODELS.get((data.get("_inputs_"), data.get("_targets_")), ())]
+    if not fitting and data.get("_inputs_") in ("image", "tabular"):
+        fitting = ["model=mlp"]  # reads both, and puts out any number of values
+    learned = kinds_of(model.get("_targets_"))
+    pairs = [(kind, target) for kind in kinds_of(model.get("_inputs_")) for target in learned or ("class", "forecast")]
+    # The texts of an alignment have no beginning, which a model that puts out sequences needs.
+    others = [_DATA[pair] for pair in pairs if pair in _DATA and pair != ("series", "tokens")]
+    found = [_choices(fitting), f"other data, such as {_choices(others)}" if others else ""]
+    return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
-def _put_out(name: str) -> str:
-    """The kind of targets for which the model made by the function `name` is meant."""
-    if name == "gpt":
-        return "next_tokens"
-    return "tokens" if name == "transformer" or name.startswith("seq2seq") else "class"
+def _choices(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _fitting(tree: Mapping[str, Any], group: str, given: str) -> str:

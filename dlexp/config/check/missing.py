@@ -73,7 +73,7 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
 
 def _columns(data: Mapping[str, Any]) -> list[str]:
     """The columns of the table that data.path names or a program hands over; [] without one."""
-    if _source(data) == "dataframe":
+    if _source(data) in ("dataframe", "text_dataframe"):
         return names_handed_over()
     path, separator = data.get("path"), data.get("separator", "auto")
     if _source(data) != "table_file" or not isinstance(path, str) or "${" in path or path == "???":

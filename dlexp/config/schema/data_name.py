@@ -15,9 +15,14 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "arrays": ("path",),
     "image_folder": ("path",),
     "text": ("path",),
+    "series": ("path",),
+    "series_classes": ("path",),
+    "pairs": ("path",),
+    "corpus": ("path",),
+    "tagged": ("path",),
     "huggingface": ("folder", "name"),
 }
-_HANDED_OVER = ("dataframe", "ndarrays")  # by a Python program, without a name
+_HANDED_OVER = ("dataframe", "text_dataframe", "ndarrays")  # by a Python program, without a name
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 _MOST_CHARACTERS, _MOST_BYTES = 40, 100

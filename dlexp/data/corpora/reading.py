@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_folder
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.text_form import encoding_of
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.errors import DataError
 
 SUFFIXES = (".txt", ".md", ".rst", ".text")
@@ -48,16 +47,7 @@ def corpus_text(file: Path, encoding: str = "auto") -> str:
             rule = f"is a file of format {open_file.format}, not a text"
             raise DataError(rule, file=file, remedy="Use data=csv for a table.", code="invalid-type")
         content = open_file.stream.read()
-    name = encoding if encoding != "auto" else encoding_of(content, True)
-    if name in ("", "binary"):
-        rule = "is not text" if name else "must have one encoding: some letters are UTF-8, and others are not"
-        raise DataError(rule, file=file, remedy="Set data.encoding=cp1252, or save it again as UTF-8.")
-    try:
-        text = content.decode("utf-8-sig" if codecs.lookup(name).name == "utf-8" else name)
-    except (UnicodeDecodeError, LookupError) as error:
-        rule = f"cannot be read with data.encoding={name}: {error}"
-        raise DataError(rule, file=file, remedy="Set data.encoding=auto.", code="invalid-value") from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text_in(content, file, encoding).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise DataError("has no text", file=file, remedy="Remove it, or set data.path to another file.")
     return text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlexp.data.columns import Piece
+from dlexp.data.columns import Piece, gathered
 from dlexp.types import Sequences
 
 IGNORED = -1  # a target that is context alone
@@ -47,18 +47,14 @@ class Windows:
 
     def read(self, pieces: Iterable[Piece]) -> Iterator[Sequences]:
         """`Sequences` of each piece, padded to its own longest."""
-        device = self.tokens.device
         for piece in pieces:
             at = piece if isinstance(piece, slice) else piece.cpu()
             starts = self.starts[at]
-            lengths = self.ends[at] - starts
-            places = torch.arange(int(lengths.max()) if len(lengths) else 0)
-            is_padding = places >= lengths[:, None]
-            where = (starts[:, None] + places).masked_fill_(is_padding, 0)
-            values = self.tokens[where.to(device)].masked_fill_(is_padding.to(device), 0)
+            found = gathered(self.tokens, starts, self.ends[at] - starts)
             if self.first is not None:
-                values.masked_fill_((where < self.first[at][:, None]).to(device) & ~is_padding.to(device), IGNORED)
-            yield Sequences(values, lengths.to(device))
+                is_context = torch.arange(found.values.shape[1]) < (self.first[at] - starts)[:, None]
+                found.values.masked_fill_(is_context.to(self.tokens.device) & found.mask, IGNORED)
+            yield found
 
 
 def training_windows(tokens: Tensor, window: int, stride: int) -> tuple[Windows, Windows]:

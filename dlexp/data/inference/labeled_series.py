@@ -15,10 +15,12 @@ import torch
 
 from dlexp.data.columns import read_all
 from dlexp.data.inference.items import InputItems
+from dlexp.data.inference.standard_input import standard_input
 from dlexp.data.series.bundling import Scale
 from dlexp.data.series.labeled import complete, scaled
 from dlexp.data.series.series_set import REFUSE, SKIP, Floats
 from dlexp.data.series.ts_file import LabeledSeries, is_ts, read_ts
+from dlexp.data.tables.files.opening import STDIN
 from dlexp.errors import DataError
 from dlexp.types import Sequences
 
@@ -48,7 +50,11 @@ class LabeledInput:
 
     def read(self, path: str) -> InputItems:
         """Each series of a file; one that is too long, or has missing values, is an item with a problem."""
-        found = self._read(path)
+        if path == STDIN:
+            with standard_input(lambda head: ".ts") as file:
+                found = self._read(str(file))
+        else:
+            found = self._read(path)
         problems: list[str] = []
         series: list[Floats] = []
         for place, values in enumerate(found.values):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dlexp.data.inference.items import InputItems
+from dlexp.data.inference.standard_input import standard_input
 from dlexp.data.series.bundling import Scale, network_inputs
 from dlexp.data.series.frequency import AUTO, Frequency
 from dlexp.data.series.reading import NONE, ReadingOptions, series_of
@@ -63,7 +64,7 @@ class SeriesInput:
 
     def read(self, path: str) -> InputItems:
         """A window of each series; one that is too short, or has a gap in its window, is an item with a problem."""
-        found = self._series(path)
+        found = self._of_input() if path == STDIN else self._series(path)
         windows: list[torch.Tensor] = []
         problems: list[str] = []
         times: list[Any] = []
@@ -86,11 +87,11 @@ class SeriesInput:
         stacked = torch.stack(windows) if windows else torch.zeros(0, length, len(self.plain["channels"]))
         return InputItems(columns, problems, Sequences(stacked, torch.full((len(stacked),), length)))
 
+    def _of_input(self) -> SeriesSet:
+        with standard_input(lambda head: ".tsf" if head.lstrip().startswith((b"@", b"#")) else ".csv") as file:
+            return self._series(str(file))
+
     def _series(self, path: str) -> SeriesSet:
-        if path == STDIN:
-            raise DataError(
-                "standard input is not supported for series", file=path, remedy="Name a file.", code="not-supported"
-            )
         if is_tsf(Path(path)):
             return read_tsf(Path(path), "skip")
         marks = Marks([*self.arguments.get("missing_values", MISSING)])

@@ -19,10 +19,11 @@ from dlexp.data.tables.files.opening import STDIN, opened
 from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.reading import open_table
 from dlexp.data.tables.files.table_form import FormSettings, TableForm
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.texts.encoding import encoded_texts
 from dlexp.data.texts.text_columns import texts_of
-from dlexp.data.texts.text_folder import TEXTS, text_of_bytes
+from dlexp.data.texts.text_folder import TEXTS
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.sequence_specs import TokenSpec
@@ -84,7 +85,7 @@ class TextInput:
         elif _is_text(path):
             with opened(path) as file:
                 content = file.stream.read()
-            yield from self._of_text(path, text_of_bytes(content, path))
+            yield from self._of_text(path, text_in(content, path).strip())
         else:
             with open_table(path, self.settings, Marks([]), self.trained) as (table, _):
                 yield from self._of_table(path, table)
@@ -169,7 +170,7 @@ class TextInput:
                     yield from self._of_table(STDIN, table)
                 return
             content = file.stream.read()
-        yield from self._of_text(STDIN, text_of_bytes(content, STDIN))
+        yield from self._of_text(STDIN, text_in(content, STDIN).strip())
 
     def _of_text(self, path: str, content: str) -> Iterator[InputItems]:
         if self.by_file:

@@ -49,15 +49,15 @@ def dataframe(
     frame = given_frame()
     targets, declared, by = names_of(target), columns or {}, SplitBy(group, time, split_column)
     without = dropped_of(declared, [*targets, *by.names])
-    table, form = _table(frame, missing_values or [], declared, without=without)
+    table, form = frame_table(frame, missing_values or [], declared, without=without)
     typed = dict.fromkeys(
         (name for name in categorical_columns(frame) if name not in {*targets, *without, *by.names}), "category"
     )
-    kind = _kind_of_targets(frame, targets, target_kind)
+    kind = kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
     options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by)
     bundle = table_of(table, options)
-    notes = [*_index_notes(frame), *([note] if (note := form.note()) else [])]
+    notes = [*index_notes(frame), *([note] if (note := form.note()) else [])]
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=(*notes, *bundle.notes))
 
 
@@ -67,9 +67,9 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         return str(arguments["target_kind"])
     frame, targets = given_frame(), names_of(arguments["target"])
     check_names(PLACE, frame_column_names(frame), targets)
-    if _kind_of_targets(frame, targets, "auto") == "class":
+    if kind_of_targets(frame, targets, "auto") == "class":
         return "class"
-    table, _ = _table(frame, arguments["missing_values"], {}, only=targets)
+    table, _ = frame_table(frame, arguments["missing_values"], {}, only=targets)
     return targets_kind({name: (table.raw[name], partial(table.refusal, column=name)) for name in targets}, PLACE)
 
 
@@ -82,12 +82,12 @@ def given_frame() -> pd.DataFrame:
     return found
 
 
-def _kind_of_targets(frame: pd.DataFrame, targets: Sequence[str], kind: str) -> str:
+def kind_of_targets(frame: pd.DataFrame, targets: Sequence[str], kind: str) -> str:
     """`kind`, or class for a target of the type `category`, whose numbers are names."""
     return "class" if kind == "auto" and set(targets) & set(categorical_columns(frame)) else kind
 
 
-def _table(
+def frame_table(
     frame: pd.DataFrame,
     missing_values: Sequence[str],
     declared: Mapping[str, str],
@@ -107,7 +107,7 @@ def _table(
     return replace(table, raw=styled), replace(FRAME_FORM, styles=styles)
 
 
-def _index_notes(frame: pd.DataFrame) -> list[str]:
+def index_notes(frame: pd.DataFrame) -> list[str]:
     """A message about an index with a name, which may be meant as a column."""
     names = [str(name) for name in frame.index.names if name is not None]
     if not names:

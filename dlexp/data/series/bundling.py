@@ -84,11 +84,6 @@ def forecast_bundle(
 
     Raises DataError for series that are too short, and for a horizon that does not fit.
     """
-    if (found.columns.known or found.columns.calendar) and options.window < options.horizon:
-        rule = f"data.window={options.window} must be at least data.horizon={options.horizon} "
-        rule += "with data.known or data.calendar"
-        remedy = f"Set data.window={options.horizon}"
-        raise DataError(rule, file=found.file, remedy=remedy, code="cannot-combine")
     found, notes = _without_empty_starts(found)
     cuts = cuts_of(found, options)
     notes += check_lengths(found, cuts, options)

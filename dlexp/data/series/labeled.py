@@ -31,6 +31,7 @@ from dlexp.specs import ClassSpec, DataSpec, ValueSpec
 KIND = "labeled_series"  # in the preprocessing of a run
 TARGET = "label"
 _NAMED = 5
+_NO_LABEL = ("", "?")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,26 @@ def labeled_bundle(files: Sequence[LabeledSeries | None], shares: Shares, gaps: 
         target=TARGET,
         named=partial(_named, [(found.file.name, line) for found in given for line in found.lines]),
     )
+
+
+def with_labels(found: LabeledSeries, left: list[str]) -> LabeledSeries:
+    """The series that have a label; the places of the others are added to `left`. Raises DataError without any."""
+    kept = [place for place, label in enumerate(found.labels) if label not in _NO_LABEL]
+    left += [
+        f"{found.file.name} line {line}"
+        for line, label in zip(found.lines, found.labels, strict=True)
+        if label in _NO_LABEL
+    ]
+    if not kept:
+        raise DataError("no series has a label", file=found.file, code="too-few-samples")
+    return _some(found, kept)
+
+
+def _some(found: LabeledSeries, places: Sequence[int]) -> LabeledSeries:
+    values = tuple(found.values[place] for place in places)
+    labels = tuple(found.labels[place] for place in places)
+    lines = tuple(found.lines[place] for place in places)
+    return LabeledSeries(found.file, found.kind, found.classes, values, labels, lines)
 
 
 def scaled(series: Sequence[Floats], scale: Scale) -> Ragged:
@@ -156,7 +177,7 @@ def _labels_of(given: Sequence[LabeledSeries]) -> _Labels:
     if given[0].kind == "value":
         return _Labels(np.array([[value] for found in given for value in _each(found, _value)]))
     named = dict.fromkeys(name for found in given for name in found.classes)
-    present = sorted({label for found in given for label in found.labels if label not in ("", "?")})
+    present = sorted({label for found in given for label in found.labels if label not in _NO_LABEL})
     classes = tuple(named) or tuple(present)
     if len(present) < 2:
         rule = f"all series are of one class, {present[0]!r}" if present else "no series has a class"
@@ -176,8 +197,11 @@ def _each(found: LabeledSeries, read: Callable[[str], Any]) -> list[Any]:
         try:
             values.append(read(label))
         except ValueError as error:
-            remedy = "Correct the label after the last colon, or delete the line."
-            raise DataError(str(error), file=found.file, row=line, remedy=remedy, code="invalid-value") from error
+            rule, remedy = str(error), "Correct the label after the last colon, or delete the line."
+            if label in _NO_LABEL:
+                rule = "the series has no label"
+                remedy = "Write it after the last colon, or leave such series out: data.on_bad=skip"
+            raise DataError(rule, file=found.file, row=line, remedy=remedy, code="invalid-value") from error
     return values
 
 

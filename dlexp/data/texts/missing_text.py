@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from dlexp.data.splitting import Rows
 from dlexp.errors import DataError
-from dlexp.findings import counted
+from dlexp.findings import counted, listed_places
 
-_NAMED = 5  # texts named in a message
 _SKIP = "data.on_bad=skip"
 
 
@@ -49,7 +48,7 @@ def kept_texts(
     if len(blank) == len(texts):
         raise DataError("every text is empty", file=bad.file, code="too-few-samples")
     places = bad.named(blank)
-    note = f"{counted(len(blank), 'empty text')} left out: {_listed(places)}"
+    note = f"{counted(len(blank), 'empty text')} left out: {listed_places(places)}"
     return np.flatnonzero(~is_blank).astype(np.int64), tuple(f"{place} (empty)" for place in places), (note,)
 
 
@@ -74,18 +73,13 @@ def without_bad(
             rule = f"no text of {name} has a {unit} of the vocabulary"
             raise DataError(rule, file=bad.file, remedy="Set data.unit=character", code="too-few-samples")
     places = bad.named(wrong)
-    note = f"{counted(len(wrong), 'text')} without any known {unit} left out: {_listed(places)}"
+    note = f"{counted(len(wrong), 'text')} without any known {unit} left out: {listed_places(places)}"
     return (train, val, test), tuple(f"{place} (no known {unit})" for place in places), (note,)
 
 
 def _refuse(bad: BadText, wrong: NDArray[np.int64], rule: str, remedy: str, on_bad: str) -> None:
     if on_bad == "skip":
         return
-    more = f"; so are {len(wrong) - 1:,} more: {_listed(bad.named(wrong[1:]))}" if len(wrong) > 1 else ""
+    more = f"; so are {len(wrong) - 1:,} more: {listed_places(bad.named(wrong[1:]))}" if len(wrong) > 1 else ""
     more = more.replace("so are", "so is", 1) if len(wrong) == 2 else more
     raise bad.refusal(f"{rule}{more}", int(wrong[0]), f"{remedy}, or leave such texts out: {_SKIP}")
-
-
-def _listed(places: list[str]) -> str:
-    more = f", and {len(places) - _NAMED:,} more" if len(places) > _NAMED else ""
-    return ", ".join(places[:_NAMED]) + more

@@ -21,7 +21,7 @@ from dlexp.data.images.several_folders import list_folders
 from dlexp.data.splits.division import divide
 from dlexp.data.splitting import Rows, Shares
 from dlexp.data.tables.files.table_form import AUTO
-from dlexp.data.tables.files.text_form import encoding_of
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
 from dlexp.data.texts.missing_text import BadText, kept_texts
 from dlexp.errors import DataError, reason_of
@@ -81,20 +81,7 @@ def text_of_file(path: Path, encoding: str = AUTO) -> str:
         raise DataError("file not found", file=path, code="not-found") from None
     except OSError as error:
         raise DataError(f"cannot be read: {reason_of(error)}", file=path, code="system-error") from error
-    return text_of_bytes(content, path, encoding)
-
-
-def text_of_bytes(content: bytes, path: Path | str, encoding: str = AUTO) -> str:
-    """The text of the bytes of `path`, without white space around it. Raises DataError for bytes that are no text."""
-    found = encoding_of(content, True) if encoding == AUTO else encoding
-    if found in ("binary", ""):
-        rule = "is no text" if found else "must have one encoding: some letters are UTF-8, and others are not"
-        raise DataError(rule, file=path, remedy="Remove it, or set data.encoding to the encoding of its text.")
-    try:
-        return content.decode("utf-8-sig" if found == "utf-8" else found).strip()
-    except (UnicodeDecodeError, LookupError) as error:
-        rule = f"is no text in {found}: {error}"
-        raise DataError(rule, file=path, remedy="Set data.encoding to the encoding of its text.") from error
+    return text_in(content, path, encoding).strip()
 
 
 class _Refusal:

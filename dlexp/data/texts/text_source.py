@@ -19,7 +19,7 @@ from dlexp.data.paths import did_you_mean
 from dlexp.data.splits.division import RowKeys, SplitBy
 from dlexp.data.splitting import Rows, Shares
 from dlexp.data.tables.column_names import column_names
-from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
+from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind, targets_of
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
@@ -28,8 +28,9 @@ from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.split_columns import row_keys
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
+from dlexp.data.texts.missing_target import left_without_target, with_targets, with_way_out
 from dlexp.data.texts.missing_text import BadText, kept_texts
-from dlexp.data.texts.text_columns import text_columns, texts_of
+from dlexp.data.texts.text_columns import text_columns, texts_of, unknown_column
 from dlexp.data.texts.text_folder import folder_bundle
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.quoting import listed, setting
@@ -86,16 +87,39 @@ def text(
     forms: list[TableForm] = []
 
     def read(file: Path) -> RawTable:
-        drops = _unused(file, separator, text, [*targets, *by.names])
+        names = column_names(file, separator)
+        if names:
+            _refuse_unknown(file, names, targets, text)
+        drops = _unused(names, text, [*targets, *by.names])
         labels = targets if target_kind == "class" else []
         table, form = read_table(file, settings, Marks(missing_values or []), targets, drops, as_texts=labels)
         forms.append(form)
         return table
 
     table = read_files(paths, read)
-    given, keys = _read(table, text, targets, target_kind, by)
-    given = replace(given, facts={**given.facts, "form": forms[0].plain()})
-    if note := forms[0].note():
+    return bundle_of_table((table, forms[0]), (text, targets, target_kind), (how, by), options)
+
+
+def bundle_of_table(
+    read: tuple[RawTable, TableForm],
+    what: tuple[str | Sequence[str], Sequence[str], str],
+    split: tuple[Shares, SplitBy],
+    options: TextOptions,
+) -> DataBundle:
+    """The bundle of the texts of a table.
+
+    read   the table, and its form
+    what   the columns of the texts or auto, those of the targets, and data.target_kind
+    split  the shares of the splits, and the columns that divide the rows
+    Raises DataError for invalid data.
+    """
+    (table, form), (text, targets, kind), (how, by) = read, what, split
+    table, untold = with_targets(table, targets, options.on_bad)
+    given, keys = _read(table, text, targets, kind, by)
+    given = replace(given, facts={**given.facts, "form": form.plain()}, unusable=untold)
+    if untold:
+        given = replace(given, notes=(left_without_target(untold), *given.notes))
+    if note := form.note():
         given = replace(given, notes=(note, *given.notes))
     return _divided(table, given, keys, (how, by, targets[0]), options)
 
@@ -109,6 +133,8 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     settings, marks = FormSettings.of(arguments), Marks(arguments["missing_values"])
+    if names := column_names(Path(path), arguments["separator"]):
+        _refuse_unknown(Path(path), names, targets, arguments.get("text", AUTO))
     table, _ = read_table(Path(path), settings, marks, targets, {}, targets_only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
     return targets_kind(columns, table.file)
@@ -134,22 +160,23 @@ def _refuse_columns(path: str, given: Mapping[str, object]) -> None:
             raise ConfigError.one(f"data.{key}", str(value), rule, f"Remove data.{key}", code="cannot-combine")
 
 
-def _unused(file: Path, separator: str, text: str | Sequence[str], used: Sequence[str]) -> dict[str, str]:
+def _unused(names: Sequence[str], text: str | Sequence[str], used: Sequence[str]) -> dict[str, str]:
     """The columns that are neither texts nor targets nor divide the rows, as data.columns drops them."""
     if text == "auto":
         return {}
     wanted = {*names_of(text), *used}
-    return {name: "drop" for name in column_names(file, separator) if name not in wanted}
+    return {name: "drop" for name in names if name not in wanted}
 
 
 def _read(
     table: RawTable, text: str | Sequence[str], targets: Sequence[str], kind: str, by: SplitBy
 ) -> tuple[LabeledTexts, RowKeys]:
     """The texts of all rows, and what divides them. Raises DataError with the problems of all columns."""
-    check_names(table.file, table.names, targets)
+    _refuse_unknown(table.file, table.names, targets, text)
     problems: list[ColumnProblem] = []
     notes = list(table.notes)
     learned = targets_of(table, targets, kind, problems, notes)
+    problems = [with_way_out(problem) for problem in problems]
     keys = row_keys(table, by, targets, {}, problems)
     names: list[str] = []
     try:
@@ -168,6 +195,15 @@ def _read(
     return LabeledTexts(texts, learned[0], learned[1], values, bad, tuple(notes), facts=facts, together=together), keys
 
 
+def _refuse_unknown(file: Path, there: Sequence[str], targets: Sequence[str], text: str | Sequence[str]) -> None:
+    """Raise DataError for all columns of data.target and data.text that are not among `there`."""
+    found = [(name, not_found(file, there, targets, name)) for name in targets]
+    wanted = [] if text == AUTO else names_of(text)
+    found += [(name, unknown_column(file, name, there)) for name in wanted if name not in there]
+    problems = [ColumnProblem(error, name) for name, error in found if error is not None]
+    raise_all(problems, file, {})
+
+
 def _refusal(table: RawTable, column: str, message: str, row: int, remedy: str) -> DataError:
     return table.refusal(message, column, row, remedy)
 
@@ -180,6 +216,7 @@ def _divided(
     division = divide_rows(table, how, given.targets[kept], given.classes, _of_rows(keys, kept))
     rows: tuple[Rows, Rows, Rows] = (kept[division.rows[0]], kept[division.rows[1]], kept[division.rows[2]])
     table.free()
+    left_out = (*given.unusable, *left_out)
     given = replace(given, notes=(*given.notes, *division.notes, *notes), unusable=left_out)
     return replace(build_texts(given, rows, options), target=how[2])
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling
-from dlexp.metrics.forecasts import ForecastErrors, Scaling, pinball
+from dlexp.metrics.forecast_errors import NO_SCALE, ForecastErrors, pinball
 from dlexp.metrics.intervals.blocks import block_interval, time_blocks
 from dlexp.metrics.reports.classes import split_undefined
 from dlexp.metrics.reports.figures import Figure, Forecasts, Lines
@@ -22,6 +22,7 @@ from dlexp.sequence_specs import ForecastSpec
 
 MODEL = "model"
 BLOCK = "block"  # column of predictions.csv
+SCALE = "scale"  # its columns of what MASE divides by, with the name of the target
 _MOST_SERIES = 3  # with a picture each
 _MOST_TARGETS = 3
 _BESIDE = "The model beside forecasts that need no network, on the {split} split."
@@ -38,6 +39,7 @@ class ForecastRows:
     predicted  (N, H, V) in the units of the targets
     true       (N, H, V)
     extra      q0.1 and so on -> (N, H, V)
+    scale      (N, V) what MASE divides by, NaN where it is undefined
     """
 
     indices: NDArray[np.int64]
@@ -45,6 +47,7 @@ class ForecastRows:
     predicted: Floats
     true: Floats
     extra: Mapping[str, Floats]
+    scale: Floats
 
     @property
     def series(self) -> NDArray[np.int64]:
@@ -73,10 +76,11 @@ class ForecastRows:
 
     @property
     def header(self) -> list[str]:
-        """row; its stretch of time; true and predicted value of each step and target; each quantile."""
+        """row; stretch of time; what MASE divides by; true and predicted value of each output; quantiles."""
         names = self.targets.output_names
         pairs = [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
-        return ["row", BLOCK, *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
+        scales = [f"{SCALE} {name}" for name in self.targets.names]
+        return ["row", BLOCK, *scales, *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
 
     def __iter__(self) -> Iterator[list[Any]]:
         count = len(self.indices)
@@ -88,25 +92,22 @@ class ForecastRows:
             yield [
                 index,
                 blocks[number],
+                *self.scale[number].tolist(),
                 *pairs[number].tolist(),
                 *(cell for values in more for cell in values[number].tolist()),
             ]
 
 
-def forecast_report(
-    rows: ForecastRows, scaling: Scaling, references: Mapping[str, Floats], resampling: Resampling | None
-) -> Report:
+def forecast_report(rows: ForecastRows, references: Mapping[str, Floats], resampling: Resampling | None) -> Report:
     """The report of N windows.
 
     Args:
         rows: The forecasts of the model.
-        scaling: What MASE divides by.
         references: Name -> forecasts (N, H, V) of the same windows in the order of their split, without a network.
         resampling: Level of the intervals; None makes none.
     """
-    scale = scaling.of(rows.indices)
-    errors = ForecastErrors.of(rows.predicted, rows.true, scale)
-    others = {name: ForecastErrors.of(values, rows.true, scale) for name, values in references.items()}
+    errors = ForecastErrors.of(rows.predicted, rows.true, rows.scale)
+    others = {name: ForecastErrors.of(values, rows.true, rows.scale) for name, values in references.items()}
     found = errors.metrics()
     if rows.extra:
         found["pinball"] = float(pinball(rows.extra, rows.true).mean())
@@ -146,7 +147,7 @@ def forecast_report(
 
 def _why(name: str) -> str:
     if name == "mase":
-        return "no series changes over a season of its training part"
+        return NO_SCALE
     return "a forecast is not finite"
 
 
@@ -163,9 +164,7 @@ def _intervals(
         }
     if len(rows.targets.names) == 1:
         squares = errors.squared.mean(axis=(1, 2))
-        found["rmse"] = block_interval(
-            squares, blocks, level, rows.overlap, lambda value: float(np.sqrt(max(0.0, value)))
-        )
+        found["rmse"] = block_interval(squares, blocks, level, rows.overlap, _root)
     return found
 
 

@@ -18,7 +18,8 @@ from dlexp.metrics.intervals.shares import exact
 from dlexp.metrics.reports.classes import MOST_MISTAKES
 from dlexp.metrics.reports.figures import AttentionMaps, Figure
 from dlexp.metrics.reports.report import Report, Table
-from dlexp.metrics.tokens.generated import OF_TEXTS, SampleAttention, SequenceSamples, text_scores
+from dlexp.metrics.tokens.corpus_scores import OF_TEXTS
+from dlexp.metrics.tokens.generated import SampleAttention, SequenceSamples, text_scores
 
 _EXAMPLES = 20
 _NEAR = 2  # positions

@@ -18,10 +18,10 @@ from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import Mean, MetricState
+from dlexp.metrics.tokens.corpus_scores import corpus_metric
 from dlexp.text.vocabulary import Vocabulary
 from dlexp.types import Prediction
 
-OF_TEXTS = ("bleu", "chrf")
 NONE = -1  # stands behind the tokens of a sequence
 SUMS = ("tokens", "hits", "log_loss", "score")  # of each sample, in `Prediction.extra`
 _INSTALL = "Install it: pip install 'dlexp[text]'"
@@ -191,13 +191,10 @@ def text_scores(names: Sequence[str], samples: SequenceSamples | None) -> dict[s
     """Name -> (score in [0, 100], signature of sacrebleu) of the corpus: bleu (Post 2018), chrf (Popovic 2015)."""
     if not names or samples is None:
         return {}
-    from sacrebleu.metrics.bleu import BLEU  # a third of a second, and only with the extra `text`
-    from sacrebleu.metrics.chrf import CHRF
-
     found, truth = samples.texts("outputs"), samples.texts("targets")
     scores = {}
     for name in names:
-        metric = BLEU() if name == "bleu" else CHRF()
+        metric = corpus_metric(name)
         score = metric.corpus_score(found, [truth]).score
         scores[name] = (float(score), str(metric.get_signature()))
     return scores

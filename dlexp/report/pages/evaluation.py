@@ -66,9 +66,8 @@ def _metrics(found: Evaluated) -> list[Html]:
 
 
 def _baselines(found: Evaluated) -> list[Html]:
-    """What simple models reach on the split, where the data has such, but for those of baselines.csv."""
-    all_of_them = {name: _mapping(values) for name, values in _mapping(found.content.get("baselines")).items()}
-    models = {name: values for name, values in all_of_them.items() if "verdict" not in values}
+    """What simple models reach on the split, where the data has such."""
+    models = {name: _mapping(values) for name, values in _mapping(found.content.get("baselines")).items()}
     metrics = list(dict.fromkeys(name for values in models.values() for name in values))
     rows = [[name, *(number(metric, values.get(metric)) for metric in metrics)] for name, values in models.items()]
     caption = f"Simple models that read the training split, on the {found.split} split."

@@ -114,7 +114,8 @@ def _with_count(name: object, count: object, noun: str) -> str | None:
 
 def _results(story: RunStory) -> Iterator[Html]:
     """A table with a column for the best epoch and for each evaluated split."""
-    best = story.summary.get("best") or {}
+    reasons = story.summary.get("undefined") or {}
+    best = {name: None if f"val/{name}" in reasons else v for name, v in (story.summary.get("best") or {}).items()}
     if not best and not story.evaluated:
         yield paragraph("There are no results yet: the run has not finished.")
         return
@@ -125,6 +126,8 @@ def _results(story: RunStory) -> Iterator[Html]:
         [name, *(number(name, values[name]) if name in values else "" for values in columns.values())] for name in names
     ]
     yield html_table("Metrics of the saved weights.", ["metric", *columns], rows, numbers=frozenset(columns))
+    for name, reason in reasons.items():
+        yield paragraph(f"{name} is undefined: {reason}.")
 
 
 def _curves(story: RunStory) -> tuple[Html, ...]:
@@ -181,7 +184,7 @@ def _rate_found(story: RunStory) -> tuple[Html, ...]:
 def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
     if not story.summary:
         return (paragraph("The run has not finished, so nothing was evaluated."),)
-    text = "No split was evaluated. Create confusion matrix, mistakes and predictions with:"
+    text = "No split was evaluated. Measure it with intervals, figures and predictions:"
     return (paragraph(text), code(command("evaluate", Path(story.place))))
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name
+
+# Keys of a configuration that say how sequences are put out: the weights do not depend on them.
+DECODING_KEYS = tuple(
+    f"task.{name}"
+    for name in ("beam", "length_penalty", "temperature", "top_k", "top_p", "repetition_penalty", "max_length")
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,26 @@ class GenerationOptions:
             remedies = {name: f"Did you mean {meant}?" if meant else "" for name, meant in near.items()}
             raise ConfigError([Problem(name, "", rule, remedies[name], code="unknown-key") for name in unknown])
         return cls(**values)
+
+    @classmethod
+    def of_task(cls, values: Mapping[str, Any]) -> Self:
+        """The options of the keys of a task. Raises ConfigError that names the keys."""
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            words = {option_word(name): f"task.{name}" for name in values}
+            found = []
+            for problem in error.problems:
+                rule = problem.rule
+                for word, key in words.items():
+                    rule = rule.replace(word, key)
+                found.append(replace(problem, where=words.get(problem.where, problem.where), rule=rule))
+            raise ConfigError(found) from None
+
+    def over(self, other: GenerationOptions) -> GenerationOptions:
+        """`other` with those of these options that are not as by default."""
+        names = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        return replace(other, **{name: getattr(self, name) for name in names})
 
     @property
     def samples(self) -> bool:

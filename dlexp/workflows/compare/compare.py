@@ -32,8 +32,9 @@ from dlexp.metrics.intervals.paired_difference import (
 )
 from dlexp.text.quoting import command
 from dlexp.workflows.compare.groups import DifferingKey, differing, grouped, labels
-from dlexp.workflows.compare.named_metrics import is_of_samples, shared_name
-from dlexp.workflows.compare.predictions import Measure, read_scores
+from dlexp.workflows.compare.measure import Measure
+from dlexp.workflows.compare.named_metrics import shared_name
+from dlexp.workflows.compare.predictions import is_paired, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
@@ -47,8 +48,8 @@ class CompareOptions:
     """Options of a comparison.
 
     Attributes:
-        metric: Of the verdict; None for the default of the task. accuracy, balanced_accuracy, log_loss, mae, mse, and
-            some that runs name, are compared over samples; all others over seeds.
+        metric: Of the verdict; None for the default of the task. accuracy, balanced_accuracy, log_loss, mae, mse, all
+            metrics of sequence tasks, and some that runs name, are compared over samples; all others over seeds.
         split: None for test if all runs were evaluated on it, otherwise val.
         by: Keys whose values define a group; () for everything but the seed.
         tables_only: If samples cannot be paired, compare over the seeds and give the reason in `Comparison.unpaired`,
@@ -181,6 +182,7 @@ class _Answer:
 
     split_accesses  of the test split, 0 for another split
     blocks          independent stretches of time of forecasts, 0 for other samples
+    notes           what a reader of the intervals must know
     """
 
     metric: str
@@ -190,12 +192,17 @@ class _Answer:
     split_accesses: int = 0
     unpaired: str = ""
     blocks: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
     """All pairs of groups: over samples where the metric is a mean of them, otherwise over the seeds."""
     runs, metric = [run for group in groups for run in group], options.metric
-    if metric is None or is_of_samples(runs[0], metric) or not (found := shared_name(runs, metric, options.split)):
+    if (
+        metric is None
+        or is_paired(runs, metric, options.split)
+        or not (found := shared_name(runs, metric, options.split))
+    ):
         return _over_samples(groups, names, options)
     if metric not in runs[0].directions:
         rule = "its direction is unknown"
@@ -250,7 +257,8 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         return _over_seeds(groups, names, why)
     order = _places([float(group.mean()) for group in found], measure.maximize)
     level = 1 - (1 - _LEVEL) / len(order)
-    zero_or_one = measure.name == "accuracy"
+    is_right = measure.name in ("accuracy", "exact_match")
+    zero_or_one = is_right and all(np.isin(group, (0.0, 1.0)).all() for group in found)
     alone = [pair for pair in order if min(len(found[place]) for place in pair) == 1]
     networks = [(found[one], found[other]) for one, other in alone]
     of_networks = _of_networks(networks, blocks, level, zero_or_one) if alone else []
@@ -269,7 +277,13 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
     split_accesses = scores.split_accesses if scores.split == "test" else 0
     independent = 0 if blocks is None else blocks.count
     return _Answer(
-        f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses, blocks=independent
+        f"{scores.split}/{measure.name}",
+        measure.maximize,
+        scores.samples,
+        pairs,
+        split_accesses,
+        blocks=independent,
+        notes=scores.notes,
     )
 
 
@@ -338,6 +352,7 @@ def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list
             f"windows of time overlap: the intervals count {answer.blocks} stretches of consecutive windows as "
             "independent, as dlexp evaluate does"
         )
+    notes += answer.notes
     if "samples" in about and not one_configuration:
         notes.append(
             "a configuration has one seed: the interval applies to the trained network, not to the configuration. "

@@ -44,11 +44,6 @@ def sample_scorer(run: RunSummary, name: str, texts: Mapping[str, int]) -> Score
     return lambda table: _of_class(table, texts.get(request.output, -1), is_recall)
 
 
-def is_of_samples(run: RunSummary, name: str) -> bool:
-    """Return whether a metric is compared over samples: a mean of scores of them."""
-    return name in USUAL or (sample_scorer(run, name, {}) is not None)
-
-
 def shared_name(runs: Sequence[RunSummary], metric: str, split: str | None) -> str:
     """`split/metric` of the first split on which all runs have the metric, "" if there is none."""
     for part in (split,) if split else ("test", "val"):

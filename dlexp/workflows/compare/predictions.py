@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,36 +18,27 @@ from numpy.typing import NDArray
 from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import is_group, is_sweep
+from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.metrics.intervals.paired_blocks import TimeBlocks
+from dlexp.tasks.decoding.options import DECODING_KEYS
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, shell_word
-from dlexp.workflows.compare.named_metrics import sample_scorer
+from dlexp.workflows.compare.measure import Measure
+from dlexp.workflows.compare.named_metrics import USUAL, sample_scorer
+from dlexp.workflows.compare.sequence_scores import (
+    ALWAYS_OF_SAMPLES,
+    BLOCK,
+    Scorer,
+    SequenceKind,
+    Table,
+    sequence_kind,
+)
 from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
-# Column -> (N,): numbers, or the number of each text in a list of texts that all tables of a comparison share.
-Table = Mapping[str, NDArray[Any]]
+# Columns are (N,): numbers, or the number of each text in a list of texts that all tables of a comparison share.
 _ROWS_AT_A_TIME = 1 << 15
-_BLOCK = "block"  # the column of the stretch of time of a forecast
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric, its direction, and the unit of its differences: points (hundredths) for shares."""
-
-    name: str
-    maximize: bool
-
-    @property
-    def unit(self) -> str:
-        """The unit of a difference multiplied by `scale`: points for shares, "" for other metrics."""
-        return "points" if "accuracy" in self.name else ""
-
-    @property
-    def scale(self) -> float:
-        """The factor that converts a value of the metric to `unit`."""
-        return 100.0 if self.unit else 1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +48,7 @@ class Scores:
     groups          one (K, N) each
     split_accesses  the largest number of evaluations of the split among the runs
     blocks          stretches of time that count as independent, None for samples that do
+    notes           what a reader of the intervals must know
     """
 
     measure: Measure
@@ -65,6 +57,7 @@ class Scores:
     groups: tuple[Floats, ...]
     split_accesses: int
     blocks: TimeBlocks | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -96,28 +89,35 @@ def _error(table: Table, power: int) -> Floats:
     return found
 
 
-_OF_CLASSES: Mapping[str, Callable[[Table], Floats]] = {
+_OF_CLASSES: Mapping[str, Scorer] = {
     "accuracy": _right,
     "balanced_accuracy": _balanced,
     "log_loss": _surprise,
 }
-_OF_VALUES: Mapping[str, Callable[[Table], Floats]] = {
+_OF_VALUES: Mapping[str, Scorer] = {
     "mae": lambda table: _error(table, 1),
     "mse": lambda table: _error(table, 2),
 }
 
 
-def scorer(
-    name: str | None, columns: Collection[str], others: Iterable[str] = ()
-) -> tuple[str, Callable[[Table], Floats]]:
-    """(name, function) of the metric of that name, or of the usual one of a table's kind; table -> scores (N,).
-
-    Raises ConfigError for a metric that a table of these columns does not have; `others` may be meant as well.
-    """
+def metrics_of(columns: Collection[str], kind: SequenceKind | None) -> dict[str, Scorer]:
+    """Name -> table -> scores (N,), of the metrics that a table of these columns has; the usual one first."""
+    if kind is not None:
+        return dict(kind.metrics)
     found = dict(_OF_CLASSES if "true" in columns else _OF_VALUES)
     if "log_loss" not in columns:
         found.pop("log_loss", None)
-    name = next(iter(found)) if name is None else name
+    return found
+
+
+def scorer(name: str | None, found: Mapping[str, Scorer], others: Iterable[str] = ()) -> tuple[str, Scorer]:
+    """(name, function) of the metric of that name, or of the usual one; table -> scores (N,).
+
+    Raises ConfigError for a metric that is not in `found`; `others` may be meant as well.
+    """
+    others = list(others)
+    if name is None:  # tags that spell no entities have no entity_f1
+        name = next((each for each in found if each in others), next(iter(found)))
     if name not in found:
         known = dict.fromkeys((*found, *others))
         near = nearest_name(name, known)
@@ -172,25 +172,61 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     _refuse_other_conditions(runs, reports, split)
     files = {run.path: run.path / "eval" / split / "predictions.csv" for run in runs}
     texts: dict[str, int] = {}
+    columns = _columns(files[runs[0].path])
+    kind = sequence_kind(columns, texts)
     own = sample_scorer(runs[0], metric, texts) if metric is not None else None
     if own is not None and metric is not None:
         name, score = metric, own
     else:
         have = (name.partition("/")[2] for name in runs[0].metrics if all(name in run.metrics for run in runs))
-        name, score = scorer(metric, _columns(files[runs[0].path]), have)
-    first = _table(files[runs[0].path], name, texts)
-    scores = {runs[0].path: score(first)}
+        name, score = scorer(metric, metrics_of(columns, kind), have)
+    wants_all = kind is not None
+    first = _table(files[runs[0].path], name, texts, wants_all)
+    scores = {runs[0].path: _defined(score(first), name, runs[0], split)}
     for run in runs[1:]:  # one table at a time: of the others, only the scores are kept
-        table = _table(files[run.path], name, texts)
-        _refuse_other_rows(runs[0], first, run, table, split)
-        scores[run.path] = score(table)
+        table = _table(files[run.path], name, texts, wants_all)
+        _refuse_other_rows(runs[0], first, run, (table, () if kind is None else kind.same), split)
+        scores[run.path] = _defined(score(table), name, run, split)
     stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
     split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
     measure = Measure(name, runs[0].directions.get(name) == "max" or "accuracy" in name)
     blocks = None
-    if _BLOCK in first and "block_overlap" in reports[0]:
-        blocks = TimeBlocks(first[_BLOCK], float(reports[0]["block_overlap"]))
-    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses, blocks)
+    if BLOCK in first and "block_overlap" in reports[0]:
+        blocks = TimeBlocks(first[BLOCK], float(reports[0]["block_overlap"]))
+    notes = [*_other_decoding(runs, reports), *([kind.note] if kind is not None and kind.note else [])]
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses, blocks, tuple(notes))
+
+
+def _other_decoding(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A note on each run whose sequences were put out in another way than in training."""
+    for run, report in zip(runs, reports, strict=True):
+        changes = [each for each in report.get("changed_since_training", ()) if each["path"] in DECODING_KEYS]
+        if changes:
+            words = [f"{c['path']}={shown(c['after'])} (trained with {shown(c['before'])})" for c in changes]
+            yield f"{run.path} was evaluated with {', '.join(words)}"
+
+
+def is_paired(runs: Sequence[RunSummary], metric: str, wanted: str | None) -> bool:
+    """Return whether a metric is compared over samples: a mean of scores of them, or of sums over them.
+
+    Where the runs have no predictions, it is for metrics that would be if they had.
+    """
+    if sample_scorer(runs[0], metric, {}) is not None:
+        return True
+    for split in (wanted,) if wanted else ("test", "val"):
+        if all(has_predictions(run, split) for run in runs):
+            columns = _columns(runs[0].path / "eval" / split / "predictions.csv")
+            return metric in metrics_of(columns, sequence_kind(columns, {}))
+    return metric in (*USUAL, *ALWAYS_OF_SAMPLES)
+
+
+def _defined(scores: Floats, name: str, run: RunSummary, split: str) -> Floats:
+    """The scores. Raises ConfigError where the metric has no value."""
+    if np.isnan(scores).any():
+        rule = f"is undefined on the {split} split of {run.path}"
+        remedy = f"See why with {_evaluation(run.path, split)}, or name another metric."
+        raise ConfigError.one("--metric", name, rule, remedy, code="incompatible-data")
+    return scores
 
 
 def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
@@ -233,9 +269,12 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
         raise ConfigError(problems)
 
 
-def _refuse_other_rows(one: RunSummary, first: Table, other: RunSummary, second: Table, split: str) -> None:
+def _refuse_other_rows(
+    one: RunSummary, first: Table, other: RunSummary, second_and_same: tuple[Table, tuple[str, ...]], split: str
+) -> None:
     """Raise ConfigError unless both tables have the same samples with the same true answers."""
-    true = [column for column in first if column == "true" or column.startswith("true ")]
+    second, same = second_and_same
+    true = list(same) + [column for column in first if column == "true" or column.startswith("true ")]
     if not np.array_equal(first["row"], second["row"]):
         share = len(np.intersect1d(first["row"], second["row"]))
         rule = f"has different samples in its {split} split than {one.path} ({share} in common)"
@@ -254,18 +293,19 @@ def _columns(path: Path) -> list[str]:
         return next(rows, [])
 
 
-def _table(path: Path, metric: str, texts: dict[str, int]) -> Table:
+def _table(path: Path, metric: str, texts: dict[str, int], wants_all: bool = False) -> Table:
     """The columns of a predictions.csv that `metric` needs, rows in one order for all runs.
 
     Args:
         texts: Text -> number; new texts are added.
+        wants_all: Whether all columns are needed, but for the sources of sequences.
 
     Raises DlexpError that names the file.
     """
     parts: list[dict[str, NDArray[Any]]] = []
     with _rows_of(path) as rows:
         header = next(rows, [])
-        wanted = [place for place, name in enumerate(header) if _is_needed(name, metric)]
+        wanted = [place for place, name in enumerate(header) if _is_needed(name, metric, wants_all)]
         while piece := list(islice(rows, _ROWS_AT_A_TIME)):
             if header[:1] != ["row"] or any(len(row) != len(header) for row in piece):
                 raise _incomplete(path)
@@ -279,14 +319,16 @@ def _table(path: Path, metric: str, texts: dict[str, int]) -> Table:
     return {name: column[order] for name, column in table.items()}
 
 
-def _is_needed(column: str, metric: str) -> bool:
+def _is_needed(column: str, metric: str, wants_all: bool) -> bool:
     """Whether a column names the sample, its target or its prediction, or holds the metric itself."""
-    return column in ("row", _BLOCK, "true", "predicted", metric) or column.startswith(("true ", "predicted "))
+    if wants_all:
+        return column != "source"
+    return column in ("row", BLOCK, "true", "predicted", metric) or column.startswith(("true ", "predicted "))
 
 
 def _cells(name: str, cells: list[str], texts: dict[str, int]) -> NDArray[Any]:
     """The cells of a column as numbers: rows and classes by their number in `texts`, others as they are."""
-    if name in ("row", _BLOCK) and all(map(str.isdecimal, cells)):
+    if name in ("row", BLOCK) and all(map(str.isdecimal, cells)):
         return np.asarray(cells, np.int64)
     if name in ("row", "true", "predicted"):
         return np.fromiter((texts.setdefault(cell, len(texts)) for cell in cells), np.int64, len(cells))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dlexp.metrics.intervals.paired_difference import McNemar, PairedDifference
-from dlexp.workflows.compare.predictions import Measure
+from dlexp.workflows.compare.measure import Measure
 
 
 @dataclass(frozen=True)

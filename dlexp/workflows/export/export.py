@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def export_run(
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, as_tensor(batches[1]))
     # Exporters trace with autograd, which does not accept inference tensors.
-    made = make(network, copied(batches[1]))
+    made = make(network, copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
@@ -147,10 +148,7 @@ def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], N
     """Inputs to check the outputs on: a batch of 1, one of 7, then the remaining samples."""
     spec = stored.experiment.bundle.spec.inputs
     if isinstance(spec, TokenSpec | SeriesSpec):
-        if request.samples:
-            rule = f"is not supported for {describe_kind(spec.kind)}"
-            raise ConfigError.one("--samples", request.samples[0], rule, "Remove --samples.", code="not-supported")
-        yield from random_sequences(spec, _SIZES)
+        yield from _read_sequences(stored, request, say) if request.samples else random_sequences(spec, _SIZES)
         return
     if not request.samples:
         for number, size in enumerate(_SIZES):
@@ -161,14 +159,37 @@ def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], N
         raise ConfigError.one(
             "--samples", request.samples[0], rule, "Remove one of the two options.", code="cannot-combine"
         )
-    wanted = PredictRequest(tuple(request.samples))
-    inputs = as_tensor(joined_inputs([items.inputs for items in Inputs(stored, wanted, say).read()]))
-    if len(inputs) < sum(_SIZES):
-        rule = f"must contain at least {sum(_SIZES)} valid samples, got {len(inputs)}"
-        raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")
+    inputs = as_tensor(_read_samples(stored, request, say))
     inputs = inputs if request.with_preprocessing else as_tensor(stored.preprocess(inputs))
     rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
     yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
+
+
+def _traced(stored: RestoredRun, batch: Field) -> Field:
+    """The batch that is traced: of sequences a short one, since the greatest length would become a constant."""
+    spec = stored.experiment.bundle.spec.inputs
+    return next(random_sequences(spec, _SIZES[1:])) if isinstance(spec, TokenSpec | SeriesSpec) else batch
+
+
+def _read_samples(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Tensor | Sequences:
+    """The samples of the files. Raises ConfigError for too few."""
+    wanted = PredictRequest(tuple(request.samples))
+    inputs = joined_inputs([items.inputs for items in Inputs(stored, wanted, say).read()])
+    if len(inputs) < sum(_SIZES):
+        rule = f"must contain at least {sum(_SIZES)} valid samples, got {len(inputs)}"
+        raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")
+    return inputs
+
+
+def _read_sequences(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Sequences]:
+    """The sequences of the files, each batch padded to its own longest."""
+    found = _read_samples(stored, request, say)
+    assert isinstance(found, Sequences)
+    bounds = [0, *accumulate(_SIZES), *range(sum(_SIZES) + _BATCH, len(found), _BATCH), len(found)]
+    for begin, end in pairwise(bounds):
+        if begin < end:
+            lengths = found.lengths[begin:end]
+            yield Sequences(found.values[begin:end, : int(lengths.max())], lengths)
 
 
 def _random(stored: RestoredRun, size: int, source: torch.Generator, raw: bool) -> Tensor:

@@ -8,6 +8,7 @@ from dlexp.data.inference.items import TABLES, InputItems
 from dlexp.data.inference.labeled_series import LabeledInput
 from dlexp.data.inference.series import SeriesInput
 from dlexp.data.series.labeled import KIND
+from dlexp.data.tables.files.opening import STDIN
 from dlexp.sequence_specs import SeriesSpec
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
@@ -34,7 +35,8 @@ class NewSeries(SampleReader):
 
     def check(self, path: str) -> None:
         """Raise DataError for a file without series like those of training."""
-        self._input.check(path)
+        if path != STDIN:  # it can be read once
+            self._input.check(path)
 
     def read(self, paths: Iterable[str]) -> Iterator[InputItems]:
         """A window of each series of each file, or the whole of it."""

@@ -116,10 +116,16 @@ def _set_generation(stored: RestoredRun, request: PredictRequest) -> None:
     """Tell the task how to put sequences out. Raises ConfigError for one that puts out none."""
     task, given = stored.experiment.task, request.generation
     if hasattr(task, "generation"):
-        task.generation = given
+        task.generation = given if task.generation is None else given.over(task.generation)
     elif given.changed:
-        rule = f"has no effect: a run of task={stored.experiment.config.task.option} puts out no sequences"
-        raise ConfigError([Problem(word, "", rule, "Remove it.", code="no-effect") for word in given.changed])
+        settings = stored.experiment.config.task
+        rule = f"has no effect: a run of task={settings.option} puts out no sequences"
+        if "beam" in settings.arguments:
+            rule = f"has no effect with task={settings.option}, whose alternatives are those of task.beam"
+        remedies = {"--beam": f"Set task.beam={given.beam}"} if "beam" in settings.arguments else {}
+        raise ConfigError(
+            [Problem(word, "", rule, remedies.get(word, "Remove it."), code="no-effect") for word in given.changed]
+        )
 
 
 def _without_undefined(

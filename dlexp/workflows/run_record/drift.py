@@ -18,6 +18,7 @@ from dlexp.config.derive import CHANGEABLE, Change, config_changes
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
 from dlexp.specs import ClassSpec
+from dlexp.tasks.decoding.options import DECODING_KEYS
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.contradictions import Progress, check_changes, is_continued
 from dlexp.workflows.run_record.write import run_environment
@@ -158,7 +159,12 @@ def _used(
     if config and not allowed:
         why = "the weights depend on the old value"
         raise ConfigError([_refused(change, run, why) for change in config])
-    return [*config, *_changes(before, now, (*_BITS, *_TOLD))]
+    decoded = [
+        change
+        for change in _of_config(before, experiment, ())
+        if change.path in DECODING_KEYS and change.path in changed
+    ]
+    return [*config, *decoded, *_changes(before, now, (*_BITS, *_TOLD))]
 
 
 def _meta(run: RunDir) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
 from dlexp.workflows.train.trackers import Loggers, check_loggers
-from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs
+from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs, undefined_metrics
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,10 @@ def _run(
         reporter.begin(header)
         try:
             with BackgroundCheckpoints(store) as checkpoints:
-                reason = fit(plan, state, checkpoints, stop)
+                try:
+                    reason = fit(plan, state, checkpoints, stop)
+                finally:
+                    log.flush()
         except Interrupted as error:
             log.say(str(error))
             again = command("train", "--resume", run.path)
@@ -255,6 +258,8 @@ def _finish(
         **({"one_graph": setup.graphs.counts.as_dict()} if setup.graphs else {}),
         **experiment_facts(experiment),
     }
+    reasons = undefined_metrics(experiment, best["metrics"])
+    undefined = {f"val/{name}": reason for name, reason in reasons.items()}
     if config.trainer.test:
         report_state = experiment.metrics.report_state()
         result = evaluate(
@@ -269,6 +274,11 @@ def _finish(
         pictures.undrawn += content.get("undrawn", ())
         named = [name for name in best["metrics"] if content["metrics"].get(name) is not None]
         summary["test"] = result.metrics | {name: content["metrics"][name] for name in named}
+        undefined |= {
+            f"test/{name}": reason for name, reason in content["undefined"].items() if name in summary["test"]
+        }
+    if undefined:
+        summary["undefined"] = undefined
     trackers = loggers.finish(metrics_of(summary))
     if trackers:
         summary["loggers"] = trackers
@@ -292,6 +302,8 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
             means = {f"train/{name}": value for name, value in event.means().items()}
             values = {"epoch": event.epoch, "step": event.step, **learning_rate_columns(event.learning_rates), **means}
             log.step(values)
+            if config.trainer.save_every_steps:  # a checkpoint may follow, after which these steps are not repeated
+                log.flush()
             loggers.record(values, "step/")
             run.beat()
 

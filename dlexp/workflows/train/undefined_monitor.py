@@ -1,11 +1,15 @@
-"""Runs whose monitored metric has no finite value, so that there is no best epoch."""
+"""Metrics without a value: why, and runs whose monitored one has none, so that there is no best epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
+from collections.abc import Callable, Mapping
+from math import isfinite, isnan
 from pathlib import Path
 
+import torch
+
+from dlexp.assemble.experiment import Experiment
+from dlexp.data.columns import tensor_of
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord
 from dlexp.errors import NoResult
 
@@ -20,6 +24,16 @@ def undefined_epochs(say: Callable[[str], None]) -> Observer:
             say(f"{record.monitor} is {value} in epoch {record.epoch}, which cannot be the best epoch")
 
     return observe
+
+
+def undefined_metrics(experiment: Experiment, values: Mapping[str, float]) -> dict[str, str]:
+    """Name -> the reason, for each validation metric that is NaN, as `dlexp evaluate` tells it."""
+    missing = [name for name, value in values.items() if isnan(value)]
+    if not missing:
+        return {}
+    column = experiment.bundle.splits["val"].targets
+    targets = torch.empty(0) if column is None or column.shape is None else tensor_of(column)
+    return {name: experiment.task.undefined(name, targets) or "it had no value in the best epoch" for name in missing}
 
 
 def no_best_epoch(run: Path, monitor: str, epochs: int) -> NoResult:

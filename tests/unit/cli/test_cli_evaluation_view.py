@@ -11,12 +11,13 @@ from dlexp.cli.views.results import evaluate as view
 from dlexp.report.pages.evaluation import evaluated_section
 from dlexp.report.pages.run_contents import Evaluated
 
-COUNTS = {"5-gram (Witten-Bell)": {"bits_per_token": 2.25}, "xz": {"bits_per_byte": 3.5}}
+COUNTS = {"baselines": {"5-gram (Witten-Bell)": {"bits_per_token": 2.25}, "xz": {"bits_per_byte": 3.5}}}
 INTERVAL = {"low": -2.5, "high": -1.5, "undefined": 0, "reason": "", "method": "block means"}
-FORECASTS = {"naive": {"mae": 7.25, "difference": -2.0, "interval": INTERVAL, "verdict": "model better"}}
+BESIDE = {"mae": 7.25, "difference": -2.0, "interval": INTERVAL, "verdict": "model better"}
+FORECASTS = {"references": {"naive": BESIDE}}
 
 
-def content(baselines: dict[str, Any]) -> dict[str, Any]:
+def content(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "run": "outputs/train/a",
         "split": "test",
@@ -26,29 +27,29 @@ def content(baselines: dict[str, Any]) -> dict[str, Any]:
         "bootstrap": None,
         "intervals": {},
         "undefined": {},
-        "baselines": baselines,
         "data_as_trained": True,
         "changed_since_training": [],
         "split_accesses": 1,
+        **found,
     }
 
 
 @pytest.mark.parametrize(
-    ("baselines", "told"),
+    ("found", "told"),
     [(COUNTS, ["5-gram (Witten-Bell)", "2.25", "3.5"]), (FORECASTS, ["7.25", "-2.5 to -1.5", "model better"])],
 )
 def test_simple_models_are_told_once_and_in_figures(
-    baselines: dict[str, Any],
+    found: dict[str, Any],
     told: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    view.evaluation(content(baselines))
+    view.evaluation(content(found))
     printed = capsys.readouterr().out
     assert all(printed.count(text) == 1 for text in told)
     assert "block means" not in printed
-    shown = "".join(map(str, evaluated_section(Evaluated("test", content(baselines), {}, {})).parts))
+    shown = "".join(map(str, evaluated_section(Evaluated("test", content(found), {}, {})).parts))
     assert "block means" not in shown
-    assert ("xz" in shown) == ("xz" in baselines)
+    assert ("xz" in shown) == ("xz" in str(found))

@@ -26,5 +26,25 @@ def test_a_share(share: float, text: str) -> None:
     assert number("val/mape", share) == text
 
 
+@pytest.mark.parametrize("name", ["exact_match", "val/cer", "test/wer", "val/accuracy", "entity_f1", "token_accuracy"])
+def test_shares_of_sequences_are_in_percent(name: str) -> None:
+    assert number(name, 0.5) == "50.00 %"
+
+
+@pytest.mark.parametrize("name", ["val/power", "answer_length", "bleu", "perplexity", "val/mase"])
+def test_other_metrics_are_plain(name: str) -> None:
+    assert number(name, 0.5) == "0.5"
+
+
 def test_digits() -> None:
     assert (percent(0.5, 1), percent(0.0004, 1)) == ("50.0", "0.04")
+
+
+@pytest.mark.parametrize("name", ["val/exact_match", "cer", "test/wer", "token_accuracy"])
+def test_rates_of_sequences_are_shares(name: str) -> None:
+    assert number(name, 0.298) == "29.80 %"
+
+
+@pytest.mark.parametrize("name", ["power", "certainty", "lower", "bleu"])
+def test_other_names_are_numbers(name: str) -> None:
+    assert number(name, 0.298) == "0.298"

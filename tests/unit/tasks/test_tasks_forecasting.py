@@ -10,7 +10,7 @@ from torch import nn
 from dlexp.data.sources.series.synthetic_series import synthetic_series
 from dlexp.errors import ConfigError
 from dlexp.losses.regression import MSE, Quantile
-from dlexp.metrics.forecasts import ForecastErrors, Scaling, pinball
+from dlexp.metrics.forecast_errors import ForecastErrors, Scaling, pinball
 from dlexp.metrics.intervals.blocks import block_interval, time_blocks
 from dlexp.models.mlp import mlp
 from dlexp.sequence_specs import ForecastSpec, SeriesSpec

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, table, undrawn, width_of
+from dlexp.cli.console import escape, out, over_seeds, print_undefined, table, undrawn, width_of
 from dlexp.cli.style import plain, short_path
 from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
@@ -40,9 +40,7 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
     _baselines(content.get("baselines", {}))
     _per_target(content.get("per_output", {}))
     _beside(content["metrics"], content.get("references", {}))
-    for reason in dict.fromkeys(content["undefined"].values()):
-        names = [name for name, text in content["undefined"].items() if text == reason]
-        out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
+    print_undefined(content["undefined"])
     for name, each in sure.items():
         if each["undefined"]:
             out.print(
@@ -110,7 +108,6 @@ def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:
 
 def _baselines(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Print what simple models reach that the model is not compared with, where the data has such."""
-    found = {model: values for model, values in found.items() if "verdict" not in values}
     if not found:
         return
     names = list(dict.fromkeys(name for values in found.values() for name in values))

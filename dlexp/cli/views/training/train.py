@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, print_fact, table
+from dlexp.cli.console import escape, out, over_seeds, print_fact, print_undefined, table
 from dlexp.cli.style import plain, short_path
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
@@ -16,11 +16,14 @@ from dlexp.text.time_format import spoken
 def summary(content: Mapping[str, Any]) -> None:
     """Print the result of a training: best epoch, files and next command."""
     best, run = content["best"] or {}, short_path(content["run"])
-    rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
-    rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
+    values = {f"val/{name}": value for name, value in best.items()}
+    values |= {f"test/{name}": value for name, value in content.get("test", {}).items()}
+    undefined = content.get("undefined", {})
+    rows = [[name, number(name, None if name in undefined else value)] for name, value in values.items()]
     title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
     out.print()
     out.print(table(title, ["metric", "value"], rows))
+    print_undefined(undefined)
     pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
     out.print(f"\n{escape(content['reason'])}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
     if content.get("skipped_updates") or content.get("rollbacks"):

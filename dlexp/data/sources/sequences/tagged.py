@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dlexp.data.corpora.tagged import Sentence, read_sentences
 from dlexp.data.preprocess import Identity
 from dlexp.data.splitting import rows_of_parts, split_rows
 from dlexp.errors import DataError
-from dlexp.findings import counted
+from dlexp.findings import counted, listed_places
 from dlexp.sequence_specs import TagSpec, TokenSpec
 from dlexp.specs import DataSpec
 from dlexp.text.vocabulary import counted_vocabulary
@@ -38,6 +39,7 @@ def tagged(
     vocabulary_size: int = 20_000,
     min_count: int = 1,
     lowercase: bool = False,
+    on_bad: str = "fail",
     val_fraction: float = 0.1,
     test_fraction: float = 0.1,
     split_seed: int = 0,
@@ -54,6 +56,7 @@ def tagged(
         vocabulary_size: Largest number of different words; the most frequent of the training split.
         min_count: How often a word must occur in the training split to be known.
         lowercase: Whether words are read in lower case.
+        on_bad: What becomes of sentences with a word without a tag: fail, or skip.
         val_fraction: Share of the sentences in the validation split.
         test_fraction: Share of them in the test split.
         split_seed: Seed of the split.
@@ -64,13 +67,19 @@ def tagged(
         DataError: A file cannot be read or a word has no tag, or there are too few sentences.
     """
     paths = (path, val_path, test_path)
-    files = [read_sentences(Path(file), encoding, words, target) if file else [] for file in paths]
+    left: list[str] = []
+    skipped = left if on_bad == "skip" else None
+    files = [read_sentences(Path(file), encoding, words, target, skipped) if file else [] for file in paths]
     sentences = list(chain.from_iterable(files))
     shares = (val_fraction, test_fraction, split_seed)
     is_divided = bool(val_path or test_path)
     sizes = dict(zip(SPLITS, map(len, files), strict=True)) if is_divided else {"": len(sentences)}
     parts = rows_of_parts(sizes, shares)
-    return _bundle(sentences, parts, (vocabulary_size, min_count, lowercase), path)
+    bundle = _bundle(sentences, parts, (vocabulary_size, min_count, lowercase), path)
+    if not left:
+        return bundle
+    note = f"{counted(len(left), 'sentence')} without a tag for each word left out: {listed_places(left)}"
+    return replace(bundle, notes=(*bundle.notes, note), left_out=tuple(left))
 
 
 def entities(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.series.labeled import labeled_bundle
+from dlexp.data.series.labeled import labeled_bundle, with_labels
 from dlexp.data.series.series_set import REFUSE
 from dlexp.data.series.ts_file import is_ts, label_kind, read_ts
 from dlexp.errors import ConfigError, DataError
+from dlexp.findings import counted, listed_places
 from dlexp.text.quoting import setting
 
 __all__ = ["series_classes", "target_kind"]
@@ -22,6 +23,7 @@ def series_classes(
     path: str,
     target_kind: str = "auto",
     gaps: str = REFUSE,
+    on_bad: str = "fail",
     standardize: bool = True,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
@@ -32,12 +34,19 @@ def series_classes(
     """Series of .ts files, each with a class or a value: inputs (T, channels), of any lengths.
 
     target_kind  what the header says, class or value; auto: either
+    on_bad       what becomes of series without a label: fail, or skip
     See `labeled_bundle` for the other arguments and what is raised.
     """
     _check(path, target_kind)
     paths = (path, val_path, test_path)
     files = [None if one is None else read_ts(_ts(one)) for one in paths]
+    left: list[str] = []
+    if on_bad == "skip":
+        files = [None if found is None else with_labels(found, left) for found in files]
     bundle = labeled_bundle(files, (val_fraction, test_fraction, split_seed), gaps, standardize)
+    if left:
+        note = f"{counted(len(left), 'series', 'series')} without a label left out: {listed_places(left)}"
+        bundle = replace(bundle, notes=(*bundle.notes, note), left_out=(*bundle.left_out, *left))
     beside = _test_beside(Path(path))
     if test_path is None and beside is not None:
         note = f"{beside.name} is not read: the test split is drawn from {Path(path).name}. To use it, add "

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import IO
 
 from dlexp.data.tables.files.table_form import AUTO, SEPARATORS, FormSettings, TableForm, word_of
@@ -58,6 +59,29 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
     if has_utf_8_letters(head):
         return ""
     return of_bytes_beyond_ascii(head)
+
+
+def text_in(content: bytes, file: Path | str, encoding: str = AUTO) -> str:
+    """The text of a whole file, as it is.
+
+    Args:
+        content: Its bytes.
+        file: Its name, for messages.
+        encoding: auto: that of the bytes.
+
+    Raises:
+        DataError: The bytes are no text, or not in this encoding.
+    """
+    name = encoding_of(content, True) if encoding == AUTO else encoding
+    if name in ("", "binary"):
+        rule = "is not text" if name else "must have one encoding: some letters are UTF-8, and others are not"
+        way_out = "Remove it, or save it as UTF-8." if name else "Set data.encoding=cp1252, or save it again as UTF-8."
+        raise DataError(rule, file=file, remedy=way_out)
+    try:
+        return content.decode("utf-8-sig" if codecs.lookup(name).name == "utf-8" else name)
+    except (UnicodeDecodeError, LookupError) as error:
+        rule = f"cannot be read with data.encoding={name}: {error}"
+        raise DataError(rule, file=file, remedy="Set data.encoding=auto.", code="invalid-value") from error
 
 
 def has_utf_8_letters(content: bytes) -> bool:

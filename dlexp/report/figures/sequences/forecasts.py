@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlexp.metrics.forecasts import quantile_of
+from dlexp.metrics.forecast_errors import quantile_of
 from dlexp.metrics.reports.figures import Forecasts
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut

@@ -60,21 +60,36 @@ def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> No
     assert (path.where, path.code, path.remedy) == ("data.path", "not-found", "Did you mean data.path=people.csv?")
 
 
+TABLES = "model=mlp or model=ft_transformer"
+IMAGES = "model=simple_cnn, model=resnet18, model=vit or model=mlp"
+PAIRS = "model=seq2seq_lstm, model=seq2seq_gru or model=transformer"
+TEXTS = "model=gpt, model=lstm, model=gru or model=tcn"
+SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
+
+
 @pytest.mark.parametrize(
     ("words", "where", "remedy"),
     [
         ("data=iris loss=mse", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
         ("data=digits loss=mae", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
         ("data=diabetes loss=focal", "loss", "Use loss=mse, or other data, such as data=breast_cancer"),
-        ("data=iris model=simple_cnn", "model", "Use model=mlp, or other data, such as data=digits"),
-        ("data=digits model=lstm", "model", "Use model=simple_cnn, or other data, such as data=docstrings"),
-        ("data=digits model=seq2seq_lstm", "model", "Use model=simple_cnn, or other data, such as data=reverse"),
-        ("data=digits model=gpt", "model", "Use model=simple_cnn"),
-        ("data=reverse model=simple_cnn", "model", "Use model=seq2seq_lstm, or other data, such as data=digits"),
-        ("data=sunspots model=simple_cnn", "model", "Use model=gru, or other data, such as data=digits"),
+        (
+            "data=iris model=simple_cnn",
+            "model",
+            f"Use {TABLES}, or other data, such as data=digits",
+        ),
+        ("data=digits model=lstm", "model", f"Use {IMAGES}, or other data, such as data=docstrings or data=sunspots"),
+        ("data=digits model=seq2seq_lstm", "model", f"Use {IMAGES}, or other data, such as data=reverse"),
+        ("data=digits model=gpt", "model", f"Use {IMAGES}, or other data, such as data=topics"),
+        ("data=reverse model=simple_cnn", "model", f"Use {PAIRS}, or other data, such as data=digits"),
+        ("data=reverse model=gpt", "model", f"Use {PAIRS}, or other data, such as data=topics"),
+        ("data=topics model=transformer", "model", f"Use {TEXTS}, or other data, such as data=reverse"),
+        ("data=topics model=vit", "model", f"Use {TEXTS}, or other data, such as data=digits"),
+        ("data=sunspots model=simple_cnn", "model", f"Use {SERIES}, or other data, such as data=digits"),
+        ("data=sunspots model=transformer", "model", f"Use {SERIES}, or other data, such as data=reverse"),
     ],
 )
-def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, where: str, remedy: str) -> None:
+def test_what_does_not_fit_is_answered_with_all_parts_that_do(words: str, where: str, remedy: str) -> None:
     (problem,) = problems_of(*words.split())
     assert (problem.where, problem.code, problem.remedy) == (where, "incompatible-data", remedy)
     kept = [word for word in words.split() if not word.startswith("data=")]
@@ -148,3 +163,53 @@ def test_a_misspelled_kind_in_a_list_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(["model=own"], own_kind(folder, "[tabular, imge]"))
     refused(caught.value, "unknown-value", "model._inputs_", "_inputs_: image")
+
+
+@pytest.mark.slow
+def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -> None:
+    from dlexp.assemble.experiment import assemble
+    from dlexp.config.check.fitting import _MODELS
+
+    data = {
+        ("image", "class"): "digits",
+        ("tabular", "class"): "iris",
+        ("tokens", "class"): "docstrings",
+        ("tokens", "tags"): "entities",
+        ("tokens", "tokens"): "reverse",
+        ("tokens", "next_tokens"): "topics",
+        ("series", "forecast"): "sunspots",
+        ("series", "value"): "adding",
+        ("series", "tokens"): "tones",
+    }
+    for pair, option in data.items():
+        for model in _MODELS[pair]:
+            assert assemble(load([f"data={option}", f"model={model}"], Catalog()), ()).networks
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "fitting"),
+    [
+        ("docstrings", "seq2seq_lstm", "model=lstm"),
+        ("docstrings", "transformer", "model=lstm"),
+        ("docstrings", "gpt", "model=lstm"),
+        ("entities", "gpt", "model=lstm"),
+        ("sunspots", "transformer_base", "model=gru"),
+        ("topics", "transformer", "model=gpt"),
+        ("digits", "gpt", "model=simple_cnn"),
+    ],
+)
+def test_a_model_of_other_targets_is_answered_with_one_that_fits(data: str, model: str, fitting: str) -> None:
+    (problem,) = problems_of(f"data={data}", f"model={model}")
+    assert (problem.where, problem.code) == ("model", "incompatible-data")
+    assert problem.remedy.startswith((f"Use {fitting}, ", f"Use {fitting} or "))
+    load([f"data={data}", fitting], Catalog())
+    other = problem.remedy.rpartition("such as ")[2].partition(" or ")[0]
+    load([other, f"model={model}"], Catalog())
+
+
+def test_data_of_the_users_own_kind_may_give_a_model_what_it_needs(folder: Path) -> None:
+    (folder / "conf/data").mkdir(parents=True)
+    own = "_target_: dlexp.data.pairs.exact.reverse\n_inputs_: tokens\n_targets_: translation\n"
+    (folder / "conf/data/own.yaml").write_text(f"batch_size: 8\neval_batch_size: 8\n{own}")
+    words = ["data=own", "model=transformer", "task=seq2seq", "loss=cross_entropy"]
+    assert all(problem.where != "model" for problem in problems_of(*words, catalog=Catalog((folder / "conf",))))

@@ -81,7 +81,6 @@ def test_the_home_directory_is_put_in_place_of_a_tilde(monkeypatch: pytest.Monke
             "optuna",
             "cluster",
             "plot",
-            "attention",
             "gpu_memory",
             "trainer.mode",
             "callbacks.mode",

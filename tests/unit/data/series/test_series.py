@@ -260,3 +260,30 @@ def test_a_tsf_file_of_the_archive_is_read(tmp_path: Path) -> None:
     path.write_text(text.replace("monthly", "sometimes"))
     with pytest.raises(DataError, match="sometimes"):
         series_file(path=str(path), window=6, horizon=2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"window": 58, "horizon": 20}, ["the series has 60 steps", "the train part", "the val part", "the test part"]),
+        ({"window": 50, "horizon": 10}, ["the train part", "the val part"]),
+        ({"window": 7, "horizon": 3, "val_fraction": 0.01}, ["the val part has 1 of 60 steps"]),
+        ({"window": 4, "horizon": 12, "calendar": ["month"]}, ["data.window=4 must be", "the val part"]),
+        ({"window": 7, "horizon": 40}, ["the train part", "the val part", "the test part"]),
+    ],
+)
+def test_all_that_does_not_fit_is_told_at_once_with_a_line_that_works(
+    tmp_path: Path, keys: dict[str, Any], said: list[str]
+) -> None:
+    error = bad(tmp_path, lambda rows: None, **keys)
+    assert all(text in error.rule for text in said)
+    words = error.remedy.removeprefix("Set ").replace("data.", "").split()
+    changed = {key: float(value) if "." in value else int(value) for key, _, value in (w.partition("=") for w in words)}
+    given = {"path": str(tmp_path / "bad.csv"), "target": "sales", **keys, **changed}
+    assert min(series_file(**given).sizes().values()) >= 1
+    if "calendar" not in keys and keys["horizon"] < 20:
+        assert "horizon" not in changed
+
+
+def test_a_series_that_is_too_short_for_anything_has_no_settings(tmp_path: Path) -> None:
+    assert bad(tmp_path, lambda rows: rows.__delitem__(slice(3, None))).remedy == "Use a longer series."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,32 @@ def test_a_split_of_too_few_stretches_is_compared_over_seeds_or_not_at_all(
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"] == []
     assert "3 are required" in found["unpaired"]
+
+
+def test_standard_input_is_read_as_the_file_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(folder / "a.csv", wave())
+    run("train", f"data.path={path}", *WORDS)
+    run("predict", "latest", str(path), "--out", "one.csv", "-q")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    run("predict", "latest", "-", "--out", "two.csv", "-q")
+    assert Path("two.csv").read_text() == Path("one.csv").read_text().replace(str(path), "-")
+
+
+def test_a_fault_of_standard_input_names_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("train", f"data.path={written(folder / 'a.csv', wave())}", *WORDS)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"day,price\n2024-01-01,1\n2024-01-02,2\n")))
+    run("predict", "latest", "-", code=3)
+    assert "DataError: -" in capsys.readouterr().err
+
+
+def test_an_export_is_compared_on_series_of_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime")
+    lines = [f"{day},{name},{value}" for name in "abcdefghij" for day, value in zip(DAYS, wave(), strict=True)]
+    (folder / "many.csv").write_text("\n".join(["day,shop,sales", *lines]) + "\n")
+    run("train", "data.path=many.csv", "data.series=shop", *WORDS)
+    run("export", "latest", "--samples", "many.csv")
+    assert "the samples of --samples" in capsys.readouterr().out
+    run("export", "latest", "--out", "b.onnx", "--samples", str(written(folder / "one.csv", wave())), code=2)
+    assert "at least 8 valid samples" in capsys.readouterr().err
