@@ -235,14 +235,14 @@ class PhaseGraphs:
         cost = 8.0 + 0.06 * operations if each is None else each * operations
         saved = min(0.75 * seconds, _DISPATCH * operations)
         left = max(0, self._updates - step)
-        told = (
+        message = (
             f"one graph: compiling {operations} operations takes about {cost:.0f} s, once on this machine; "
             f"{left} updates are left, each of {1000 * seconds:.2g} ms, and save about {left * saved:.2g} s"
         )
         if left * saved >= cost:
-            return told
+            return message
         return (
-            f"{told}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
+            f"{message}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
         )
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
