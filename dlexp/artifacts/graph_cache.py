@@ -13,7 +13,9 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ import torch
 # The second has the calls that a library leaves to torch: torch looks for it under the name of the library.
 _LIBRARY, _CALLS, _FACTS = "update.so", "update.json", "facts.json"
 _MOST = 200  # entries of a machine that are kept, those used last
+_NEW = ".new-"  # begins the names of directories to compile in
+_LONGEST = 86_400  # seconds after which such a directory is one that a killed process has left
 
 
 def cache_folder() -> Path:
@@ -40,7 +44,7 @@ def find_graph(folder: Path, name: str) -> tuple[Path, dict[str, Any]] | None:
         library = entry / _LIBRARY
         if not _is_own(entry) or not _is_own(folder) or not _is_own(library):
             return None
-        if hashlib.sha256(library.read_bytes()).hexdigest() != facts["sha256"]:
+        if _digest(entry) != facts["sha256"]:
             return None
         os.utime(entry)
     except (OSError, ValueError, KeyError, TypeError):
@@ -52,7 +56,7 @@ def working_folder(folder: Path) -> Path:
     """A new directory to compile in, beside the entries, or elsewhere if the cache cannot be written."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        return Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
     except OSError:
         return Path(tempfile.mkdtemp(prefix="dlexp-graph-"))
 
@@ -69,8 +73,7 @@ def keep_graph(folder: Path, name: str, working: Path, library: Path, facts: Map
     for path in working.iterdir():  # what the compiler left
         if path.name not in (_LIBRARY, _CALLS):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    digest = hashlib.sha256((working / _LIBRARY).read_bytes()).hexdigest()
-    (working / _FACTS).write_text(json.dumps({**facts, "sha256": digest}))
+    (working / _FACTS).write_text(json.dumps({**facts, "sha256": _digest(working)}))
     if working.parent != folder:
         return working / _LIBRARY
     entry = folder / name
@@ -100,8 +103,23 @@ def seconds_per_operation(folder: Path) -> float | None:
     return sorted(found)[len(found) // 2] if found else None
 
 
+def _digest(entry: Path) -> str:
+    """The hash of the library and its calls."""
+    found = hashlib.sha256((entry / _LIBRARY).read_bytes())
+    if (entry / _CALLS).is_file():
+        found.update((entry / _CALLS).read_bytes())
+    return found.hexdigest()
+
+
 def _remove_oldest(folder: Path) -> None:
-    entries = [(path.stat().st_mtime, path) for path in folder.iterdir() if (path / _FACTS).is_file()]
+    entries: list[tuple[float, Path]] = []
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process may remove it too
+            used = path.stat().st_mtime
+            if path.name.startswith(_NEW) and used < time.time() - _LONGEST:
+                shutil.rmtree(path, ignore_errors=True)
+            elif (path / _FACTS).is_file():
+                entries.append((used, path))
     for _, path in sorted(entries)[:-_MOST]:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ from dlexp.engine.one_graph.update import (
 )
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, default_backward, phase_seed, plain_weight, step_phase
-from dlexp.errors import Diverged
+from dlexp.errors import Diverged, message_of
 from dlexp.optim.plain_steps import counters, state_tensors
 from dlexp.runtime.seed import derive, seed_step
 from dlexp.tasks.base import Task
@@ -198,8 +199,16 @@ class PhaseGraphs:
             self.say(f"one graph: {recording.operations} operations, compiled before, from {found[0].parent}")
         else:
             self.say(self._forecast(recording.operations, seconds, update.state.step))
-            library = self._compile(update, given, tensors, batches, numbers, (name, recording.operations))
+            try:
+                library = self._compile(update, given, tensors, batches, numbers, (name, recording.operations))
+            except Untraceable:
+                raise
+            except Exception as error:  # of a compiler that has no memory, or that Ctrl-C has ended
+                told = f"{type(error).__name__}: {message_of(error).splitlines()[0]}"
+                raise Untraceable(f"compiling failed: {told}") from error
         run = load(library, tensors[-1].device)
+        if library.path.parent.parent != folder:
+            shutil.rmtree(library.path.parent, ignore_errors=True)  # what is loaded needs no file
         return _Graph(run, library.draws, numbers, outcome.names, len(given))
 
     def _compile(
@@ -218,15 +227,20 @@ class PhaseGraphs:
             return run_as_graph(update, given, batches, numbers).tensors()
 
         inputs = [*given, *numbers.tensors(), *tensors]
-        with undone(update, given), as_compiled():
-            seed_step(phase_seed(update.state, update.rules, update.turn))
-            library = compile_update(function, inputs, working)
-        seconds = time.perf_counter() - begun
-        facts = {"draws": [draw.to_plain() for draw in library.draws], "seconds": seconds, "operations": known[1]}
-        path = keep_graph(folder, known[0], working, library.path, facts)
+        try:
+            with undone(update, given), as_compiled():
+                seed_step(phase_seed(update.state, update.rules, update.turn))
+                library = compile_update(function, inputs, working)
+            seconds = time.perf_counter() - begun
+            facts = {"draws": [draw.to_plain() for draw in library.draws], "seconds": seconds, "operations": known[1]}
+            path = keep_graph(folder, known[0], working, library.path, facts)
+        except BaseException:
+            shutil.rmtree(working, ignore_errors=True)
+            raise
         self.counts.compiled += 1
         self.counts.seconds += seconds
-        self.say(f"one graph: compiled in {seconds:.1f} s, kept in {path.parent}")
+        kept = f"kept in {path.parent}" if path.parent.parent == folder else f"not kept: {folder} cannot be written"
+        self.say(f"one graph: compiled in {seconds:.1f} s, {kept}")
         return Library(path, library.draws)
 
     def _forecast(self, operations: int, seconds: float, step: int) -> str:
@@ -241,9 +255,7 @@ class PhaseGraphs:
         )
         if left * saved >= cost:
             return message
-        return (
-            f"{message}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
-        )
+        return f"{message}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
         """Make the update; False where something is not finite and nothing was changed."""

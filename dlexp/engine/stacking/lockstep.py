@@ -42,6 +42,7 @@ class Lockstep(Generic[T]):
         on_plan: Called with what is stacked and what is not, before the first update.
         on_round: Called before each update of a stack; what it decides holds for all members of the update.
         on_end: Called with the number of a run and its outcome when its course ends.
+        on_break: Called with the numbers of the members and the reason when a stack cannot go on; they do, alone.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Lockstep(Generic[T]):
         on_plan: Callable[[StackPlan], None] = lambda plan: None,
         on_round: Callable[[], None] = lambda: None,
         on_end: Callable[[int, Outcome[T]], None] = lambda number, outcome: None,
+        on_break: Callable[[Sequence[int], str], None] = lambda numbers, reason: None,
     ) -> None:
         self._courses, self._alone, self._on_plan = list(courses), alone, on_plan
-        self._on_round, self._on_end = on_round, on_end
+        self._on_round, self._on_end, self._on_break = on_round, on_end, on_break
         self._pending: dict[int, Update] = {}
         self.outcomes: dict[int, Outcome[T]] = {}
 
@@ -96,13 +98,17 @@ class Lockstep(Generic[T]):
         return stacks, sorted(alone)
 
     def _train(self, members: list[int], stack: RunStack) -> None:
-        """Train a stack until one member is left, which ends alone."""
+        """Train a stack until one member is left, or until it cannot go on; who is left ends alone."""
         while len(members) > 1:
             self._on_round()
             made = stack.make([self._pending[number] for number in members])
             for number, is_made in zip(members, made, strict=True):
                 self._advance(number, is_made)
             left = [number for number in members if number in self._pending]
+            if stack.problem:
+                self._on_break(left, stack.problem)
+                members = left
+                break
             if len(left) < len(members) and len(left) > 1:
                 updates = [self._pending[number] for number in left]
                 stack = RunStack(updates)

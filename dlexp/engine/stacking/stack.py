@@ -21,7 +21,7 @@ from dlexp.engine.stacking.dropout import Draw, stacked_masks
 from dlexp.engine.stacking.network import StackedNetwork
 from dlexp.engine.stacking.signature import batch_signature, task_signature
 from dlexp.engine.stacking.task import StackedBatch, StackedTask
-from dlexp.engine.stacking.trial import recorded_draws
+from dlexp.engine.stacking.trial import reason_of_error, recorded_draws
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, apply_rules, end_update, phase_seed, record_loss, train_step
 from dlexp.errors import Diverged
@@ -70,6 +70,8 @@ class RunStack:
             BestSoFar(False),
         )
         self.updates: Sequence[Update] = ()
+        self.problem = ""  # why it makes no more updates
+        self._stepped: set[int] = set()
 
     def begin(self, updates: Sequence[Update]) -> None:
         """Take over the weights of the members; `updates` are those of `__init__`."""
@@ -82,7 +84,8 @@ class RunStack:
         """Make one update of each member; returns which were made.
 
         Those that are not, since their batches differ in shape from most or a loss or gradient is not finite, are as
-        they were before: the run makes such an update alone, and reacts to its failure.
+        they were before: the run makes such an update alone, and reacts to its failure. So is every member whose
+        optimizer has not stepped when the update raises; `problem` says why, and the members go on alone.
         """
         shapes = [batch_signature(update) for update in updates]
         usual, number = Counter(shapes).most_common(1)[0]
@@ -95,18 +98,21 @@ class RunStack:
             replace(update, micro_batches=present.micro_batches) if member in absent else update
             for member, update in enumerate(updates)
         ]
-        self.compute(given, absent)
+        try:
+            self.compute(given, absent)
+        except Exception as error:  # a network may raise anything, and a stack needs more memory than a run
+            self.problem = reason_of_error(error)
         for member, update in enumerate(updates):
-            if member in self.task.failed:
-                self.network.restore_buffers(member)
-            else:
+            if member in self._stepped:
                 self._count(member, update)
-        return [member not in self.task.failed for member in range(len(updates))]
+            else:
+                self.network.restore_buffers(member)
+        return [member in self._stepped for member in range(len(updates))]
 
     def compute(self, updates: Sequence[Update], absent: Collection[int] = (), *, applies: bool = True) -> None:
         """Compute the gradient of each member but those that are absent, and let its optimizer step if `applies`."""
         self.updates, self._optimizer.applies = updates, applies
-        self._state.sums = EpochSums()
+        self._state.sums, self._stepped = EpochSums(), set()
         self.task.begin(updates, absent)
         self.network.keep_buffers()
         for update in updates:
@@ -131,6 +137,7 @@ class RunStack:
             state.scaler.step(optimizer)
             if rules.max_norm is not None:
                 rules.max_norm(updated)
+            self._stepped.add(member)
 
     def _unchecked(self, rules: StepRules) -> StepRules:
         """The rules without a check, made once for each."""

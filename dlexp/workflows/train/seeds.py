@@ -17,7 +17,8 @@ from dlexp.artifacts.runs.run_tree import is_group, members
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.typed import with_values
-from dlexp.errors import ConfigError, DlexpError
+from dlexp.errors import ConfigError, DlexpError, Interrupted
+from dlexp.text.quoting import shell_word
 from dlexp.workflows.prepare.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.reporter import Reporter
 from dlexp.workflows.run_record.write import metrics_of
@@ -54,9 +55,12 @@ def train_seeds(
         jobs = [_job(config, request, group, seed) for seed in range(config.seed, config.seed + count)]
         try:
             summaries = (_together if is_stacked else _one_by_one)(jobs, group, reporter)
-        except DlexpError:
+        except DlexpError as error:
             with suppress(OSError):  # not empty if a run has started
                 group.rmdir()
+            if is_stacked and isinstance(error, Interrupted):
+                how = f"with --run-dir {shell_word(str(group))}" if request.run_dir is None else "again"
+                raise Interrupted(f"{error}. Run the same line {how} to continue.", error.exit_code) from None
             raise
         _refuse_missing(summaries)
         table = _table_of(group, summaries)

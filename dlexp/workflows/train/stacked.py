@@ -99,7 +99,7 @@ class _Runs:
     def train(self, source: StopRequest) -> tuple[list[Outcome[dict[str, Any]]], dict[str, Any]]:
         """Train all of them."""
         courses = [self._course(number) for number in range(len(self._jobs))]
-        together = Lockstep(courses, self._alone, self._begin, self._stop.read, self._end)
+        together = Lockstep(courses, self._alone, self._begin, self._stop.read, self._end, self._break)
         try:
             outcomes = together.run()
         finally:
@@ -151,6 +151,13 @@ class _Runs:
             title = f"{len(names)} runs: {facts.title}"
             self._is_open, self._shown = True, first
             self._reporter.begin(RunFacts(title, str(self._folder), facts.epochs, first, facts.num_batches, kept))
+
+    def _break(self, numbers: Sequence[int], reason: str) -> None:
+        """Say that a stack has ended and its members go on alone."""
+        names = [self._jobs[number].name for number in numbers]
+        self._plan["alone"] |= dict.fromkeys(names, f"after some updates in a stack: {reason}")
+        self._note(numbers, f"trained alone from here on, not in a stack: {reason}")
+        self._reporter.say(f"one by one from here on: {_listed(names)}: {reason}")
 
     def _note(self, numbers: Sequence[int], text: str) -> None:
         """Write a line to the logs of some runs."""

@@ -79,6 +79,10 @@ def work_of_stack(jobs: Sequence[Job]) -> Work:
             for number, text in notes.items():
                 MetricsLog(jobs[number].folder).say(text)
 
+        def on_break(numbers: Sequence[int], reason: str) -> None:
+            for number in numbers:
+                MetricsLog(jobs[number].folder).say(f"trained alone from here on, not in a stack: {reason}")
+
         def on_end(number: int, outcome: Outcome[dict[str, Any]]) -> None:
             found = outcome.result if outcome.error is None else _outcome_of(outcome.error)
             send({"job": number, "epoch": epochs[number], "outcome": found})
@@ -87,7 +91,7 @@ def work_of_stack(jobs: Sequence[Job]) -> Work:
             with ChildStop() as source:
                 stop = SharedStop(source)
                 courses = [own_course(number, stop) for number in range(len(jobs))]
-                Lockstep(courses, alone, on_plan, stop.read, on_end).run()
+                Lockstep(courses, alone, on_plan, stop.read, on_end, on_break).run()
             send({"interrupted": True, "used_gpu": has_used_gpu()})  # of no trial: each has sent its own end
         except BaseException as error:
             send(_outcome_of(error))

@@ -18,6 +18,7 @@ from refusals import line_refused
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.cli.app import main
+from dlexp.errors import Interrupted
 
 LINE = ("train", "-q", "data=iris", "model.hidden=[8]", "model.norm=none", "optim=sgd", "trainer.epochs=5")
 TOLERANCE = 1e-4
@@ -114,6 +115,24 @@ def test_a_signal_saves_every_member(capsys: pytest.CaptureFixture[str]) -> None
     positions = [read_checkpoint(Path(f"stopped/seed-{s}/checkpoints/last.pt"))["position"] for s in (42, 43)]
     assert positions[0] == positions[1]
     assert [content(Path(f"stopped/seed-{s}/status.json"))["state"] for s in (42, 43)] == ["interrupted"] * 2
+
+
+def test_an_interrupted_stack_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
+    from dlexp.workflows.reporter import Silent
+    from dlexp.workflows.train import seeds
+    from dlexp.workflows.train.train import Request
+
+    def stopped(*_: object) -> None:
+        raise Interrupted("SIGINT received", 130)
+
+    monkeypatch.setattr(seeds, "train_stacked", stopped)
+    config = load([word for word in LINE[2:]], Catalog())
+    for folder, how in ((None, "--run-dir outputs/train/"), (Path("group"), "the same line again")):
+        with pytest.raises(Interrupted, match=how) as end:
+            seeds.train_seeds(config, Request((), ("dlexp",), folder, ()), 2, Silent(), is_stacked=True)
+        assert end.value.exit_code == 130
 
 
 def test_early_stopping_is_each_members_own() -> None:

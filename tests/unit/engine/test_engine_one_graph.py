@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 from refusals import refused
 from torch import Tensor, nn
 
+from dlexp.artifacts.graph_cache import find_graph, keep_graph, working_folder
 from dlexp.assemble.experiment import assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training
 from dlexp.config.compose import load
@@ -126,3 +130,49 @@ def test_dropout_is_drawn_outside_with_the_bits_of_the_eager_one() -> None:
     torch.set_rng_state(start)
     assert torch.equal(traced(x, *[draw() for draw in draws]), expected)
     assert [Draw.from_plain(draw.to_plain()) for draw in draws] == draws
+
+
+def test_a_compiler_that_fails_leaves_the_updates_eager_and_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlexp.engine.one_graph import phase_graphs
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("g++ was ended by Ctrl-C\n\nCommand:")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(phase_graphs, "compile_update", fails)
+    told: list[str] = []
+    runs = [prepare_training(assemble(load([*WORDS, *words], Catalog()))) for words in ((), ("trainer.compile=step",))]
+    assert runs[1].graphs is not None
+    runs[1].graphs.say = told.append
+    for setup in runs:
+        setup.state.train_mode()
+        for batch in islice(setup.batches.epoch(0), 3):
+            train_step(setup.experiment.task, setup.state, [batch], setup.rules)
+    eager, graph = (setup.experiment.networks.state_dict() for setup in runs)
+    assert all(torch.equal(value, graph[name]) for name, value in eager.items())
+    counts = runs[1].graphs.counts
+    assert counts.updates == 0 and sum(counts.eager.values()) == 3
+    assert any("compiling failed: RuntimeError: g++ was ended by Ctrl-C" in text for text in told)
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".new-")]
+
+
+def test_an_entry_is_its_library_and_its_calls(tmp_path: Path) -> None:
+    working = working_folder(tmp_path)
+    (working / "update.so").write_bytes(b"library")
+    (working / "update.wrapper.json").write_bytes(b"calls")
+    library = keep_graph(tmp_path, "name", working, working / "update.so", {})
+    found = find_graph(tmp_path, "name")
+    assert found is not None and found[0] == library
+    (tmp_path / "name" / "update.json").write_bytes(b"other")
+    assert find_graph(tmp_path, "name") is None
+
+
+def test_what_a_killed_compilation_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, other = working_folder(tmp_path), working_folder(tmp_path)
+    os.utime(old, (0, 0))
+    working = working_folder(tmp_path)
+    (working / "update.so").write_bytes(b"library")
+    keep_graph(tmp_path, "name", working, working / "update.so", {})
+    assert not old.exists() and other.exists()

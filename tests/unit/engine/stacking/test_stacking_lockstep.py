@@ -200,6 +200,37 @@ def test_what_cannot_be_stacked_is_told_and_trained_alone(tmp_path: Path, kind: 
         assert differences(one.state.state_dict(), other.state.state_dict()) == []
 
 
+class _Tired(nn.Module):
+    """After some passes a stack cannot take it any more."""
+
+    def __init__(self, passes: int) -> None:
+        super().__init__()
+        self.passes_left = passes
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.passes_left -= self.training
+        return inputs if self.passes_left > 0 or float(inputs.detach().sum()) > -1e9 else -inputs
+
+
+def test_a_stack_that_breaks_while_it_trains_leaves_its_members_to_themselves(tmp_path: Path) -> None:
+    def build(folder: Path) -> list[Run]:
+        runs = members(folder, 3)
+        for run in runs:
+            cast(nn.Sequential, run.networks["model"]).append(_Tired(12))
+        return runs
+
+    alone, runs = build(tmp_path / "alone"), build(tmp_path / "stacked")
+    reasons = [run.fit() for run in alone]
+    broken: list[tuple[list[int], str]] = []
+    outcomes, plan = together(runs, on_break=lambda numbers, reason: broken.append((list(numbers), reason)))
+    assert plan.stacks == ((0, 1, 2),)
+    assert [numbers for numbers, _ in broken] == [[0, 1, 2]] and "cannot be stacked" in broken[0][1]
+    assert [outcome.result for outcome in outcomes] == reasons
+    for one, other in zip(alone, runs, strict=True):
+        assert furthest(one, other) < TOLERANCE
+        assert len(one.rows) == len(other.rows) == one.epochs
+
+
 def test_a_trial_changes_nothing(tmp_path: Path) -> None:
     from dlexp.engine.stacking import lockstep
 
