@@ -204,8 +204,8 @@ class PhaseGraphs:
             except Untraceable:
                 raise
             except Exception as error:  # of a compiler that has no memory, or that Ctrl-C has ended
-                told = f"{type(error).__name__}: {message_of(error).splitlines()[0]}"
-                raise Untraceable(f"compiling failed: {told}") from error
+                reason = f"{type(error).__name__}: {message_of(error).splitlines()[0]}"
+                raise Untraceable(f"compiling failed: {reason}") from error
         run = load(library, tensors[-1].device)
         if library.path.parent.parent != folder:
             shutil.rmtree(library.path.parent, ignore_errors=True)  # what is loaded needs no file
@@ -255,7 +255,8 @@ class PhaseGraphs:
         )
         if left * saved >= cost:
             return message
-        return f"{message}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
+        rule = f"this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
+        return f"{message}: {rule}"
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
         """Make the update; False where something is not finite and nothing was changed."""

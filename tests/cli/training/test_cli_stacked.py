@@ -128,7 +128,7 @@ def test_an_interrupted_stack_says_how_to_continue(monkeypatch: pytest.MonkeyPat
         raise Interrupted("SIGINT received", 130)
 
     monkeypatch.setattr(seeds, "train_stacked", stopped)
-    config = load([word for word in LINE[2:]], Catalog())
+    config = load(list(LINE[2:]), Catalog())
     for folder, how in ((None, "--run-dir outputs/train/"), (Path("group"), "the same line again")):
         with pytest.raises(Interrupted, match=how) as end:
             seeds.train_seeds(config, Request((), ("dlexp",), folder, ()), 2, Silent(), is_stacked=True)
