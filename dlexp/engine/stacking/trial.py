@@ -92,10 +92,10 @@ def problem_of_trial(updates: Sequence[Update], losses: Sequence[Tensor | float]
 
 def reason_of_error(error: Exception) -> str:
     """An exception of a trial as a reason."""
-    told = message_of(error).splitlines()[0]
-    if "vmap" in told and "random" in told:
+    message = message_of(error).splitlines()[0]
+    if "vmap" in message and "random" in message:
         return "its network draws random numbers in another way than by dropout"
-    return f"its network cannot be stacked: {told}"
+    return f"its network cannot be stacked: {message}"
 
 
 def _generators() -> tuple[Any, ...]:
