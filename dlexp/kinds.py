@@ -25,6 +25,7 @@ TARGETS: Mapping[str, str] = {
     "tags": "a class for each position of a sequence",
     "next_tokens": "the next token at each position",
     "forecast": "the next steps of a series",
+    "captions": "texts that describe images",
     NO_TARGETS: "no targets",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

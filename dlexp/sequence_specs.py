@@ -6,7 +6,7 @@ classes, H steps of a horizon, V values that are forecast at each step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -177,6 +177,50 @@ class TagSpec(TargetSpec):
             assert isinstance(piece, Sequences)
             counts += torch.bincount(piece.values[piece.mask], minlength=len(self.names)).cpu()
         return replace(self, counts=tuple(counts.tolist()))
+
+
+@dataclass(frozen=True)
+class CaptionSpec(TargetSpec):
+    """A text for each image: a batch is `values` (B, U) int64 token ids, zeros behind each text, and more by name.
+
+    `lengths` (B,) int64, in [1, U]; `image` (B,) int64, equal for texts of one image; `label` (B,) int64 class numbers,
+    -1 for none.
+
+    vocabulary  how texts become ids
+    max_length  U
+    names       of the C classes; () where images have none
+    prompts     texts of a class, in which {} stands for its name
+    """
+
+    vocabulary: Vocabulary
+    max_length: int
+    names: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "captions"
+
+    @property
+    def num_outputs(self) -> int:
+        """0: the task says how many numbers stand for an image."""
+        return 0
+
+    def model_arguments(self) -> dict[str, Any]:
+        """Size of the vocabulary and greatest length of the texts."""
+        return {"target_vocabulary_size": len(self.vocabulary), "target_max_length": self.max_length}
+
+    def blank(self) -> dict[str, Tensor]:
+        """A text of one unknown token."""
+        one = torch.ones(1, dtype=torch.int64)
+        values = torch.zeros(1, self.max_length, dtype=torch.int64)
+        return {"values": values, "lengths": one, "image": one - 1, "label": -one}
+
+    def encoded(self, texts: Sequence[str]) -> Sequences:
+        """Texts as ids, cut after U tokens."""
+        ids = [self.vocabulary.encode(text)[: self.max_length] for text in texts]
+        values = torch.zeros(len(ids), self.max_length, dtype=torch.int64)
+        for row, one in enumerate(ids):
+            values[row, : len(one)] = torch.tensor(one, dtype=torch.int64)
+        return Sequences(values, torch.tensor([len(one) for one in ids], dtype=torch.int64))
 
 
 @dataclass(frozen=True)

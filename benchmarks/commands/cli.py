@@ -2,7 +2,7 @@
 
     python -m benchmarks.commands.cli [--rounds 15]
 
-Help, `list`, `runs` over 10 and over 100 finished runs, and completion are set against `python -c "import typer,
+Help, `list`, `runs` over 10, 100 and 1,000 finished runs, and completion are set against `python -c "import typer,
 rich"`; a configuration error, and `config`, against a process that composes the same files with bare Hydra. A ratio is
 taken within a round; printed are the medians of the ratios of processor time (user and system) and of wall time, their
 ranges, and n.
@@ -42,6 +42,7 @@ CASES: tuple[tuple[str, tuple[str, ...], Mapping[str, str], tuple[str, ...]], ..
     ("dlexp list", (*DLEXP, "list"), {}, LIBRARIES),
     ("dlexp runs, 10 runs", (*DLEXP, "runs"), {"DLEXP_RUNS_DIR": "few"}, LIBRARIES),
     ("dlexp runs, 100 runs", (*DLEXP, "runs"), {}, LIBRARIES),
+    ("dlexp runs, 1,000 runs", (*DLEXP, "runs"), {"DLEXP_RUNS_DIR": "many"}, LIBRARIES),
     ("TAB after dlexp train mod", DLEXP, {**TAB, "COMP_WORDS": "dlexp train mod"}, LIBRARIES),
     ("TAB after dlexp train optim.", DLEXP, {**TAB, "COMP_WORDS": "dlexp train optim."}, LIBRARIES),
     ("TAB after dlexp evaluate", DLEXP, {**TAB, "COMP_WORDS": "dlexp evaluate "}, LIBRARIES),
@@ -75,6 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_runs(Path(folder) / "runs")
         write_runs(Path(folder) / "few", 10)
+        write_runs(Path(folder) / "many", 1000)
         for name, line, more, base in CASES:
             sides = (line, surroundings(more, folder)), (base, surroundings({}, folder))
             # A mistake ends with code 2, as it should. The first round warms the page cache.

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Identity
-from dlexp.sequence_specs import TokenSpec
+from dlexp.sequence_specs import NextTokenSpec, TokenSpec
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.types import Sequences
 
 VOCABULARY, SHORTEST, LONGEST = 1000, 10, 60
+WINDOW = 64  # tokens of a window of text
 
 
 def tokens(count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,6 +30,25 @@ def tokens(count: int) -> tuple[Tensor, Tensor, Tensor]:
     lengths[::64] = LONGEST
     classes = torch.from_numpy(source.integers(0, 10, count))
     return ids * (torch.arange(LONGEST) < lengths[:, None]), lengths, classes
+
+
+def windows(count: int) -> tuple[Tensor, Tensor]:
+    """Windows of text (N, T) and the tokens after each position (N, T); the same at every call."""
+    text = torch.from_numpy(np.random.default_rng(0).integers(0, VOCABULARY, count * WINDOW + 1))
+    return text[:-1].view(count, WINDOW), text[1:].view(count, WINDOW)
+
+
+def random_text(*, counts: Sequence[int], val_fraction: float, test_fraction: float, split_seed: int) -> DataBundle:
+    """Windows of a text of noise; the other arguments are those of `random_sequences`."""
+    inputs, targets = windows(sum(counts))
+    lengths, rows = torch.full((len(inputs),), WINDOW), torch.arange(len(inputs))
+    ends = list(accumulate(counts, initial=0))
+    splits = {}
+    for name, start, end in zip(("train", "val", "test"), ends[:-1], ends[1:], strict=True):
+        x, y = (Sequences(part[start:end], lengths[start:end]) for part in (inputs, targets))
+        splits[name] = Split.in_memory(x, y, rows[start:end])
+    spec = DataSpec(TokenSpec(VOCABULARY, WINDOW), NextTokenSpec(VOCABULARY, WINDOW))
+    return DataBundle(spec, splits, Identity(), "random", {})
 
 
 def random_sequences(

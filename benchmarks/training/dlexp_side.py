@@ -16,7 +16,7 @@ from dlexp.cli.views.training import display  # noqa: E402
 from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
 from dlexp.workflows.reporter import Reporter, RunFacts  # noqa: E402
 
-_OWN = {"data=random_images", "data=random_sequences"}
+_OWN = {"data=random_images", "data=random_sequences", "data=random_text"}
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 

@@ -1,6 +1,6 @@
 """How close does dlexp come to the best bare loop? Ratios of samples a second, both sides in turn.
 
-    python -m benchmarks.training.train_speed [--rows a b c lstm evaluate predict] [--rounds 5] [--threads 1]
+    python -m benchmarks.training.train_speed [--rows a b c lstm encoder gpt evaluate predict] [--rounds 5]
 
 An epoch's fixed cost and the memory are read off the processes of the same rows. See benchmarks/README.md.
 """
@@ -17,12 +17,16 @@ from pathlib import Path
 
 from benchmarks.harness.driver import Measured, System, measure, ratios, summary, table
 
-ROWS = ("a", "a-regular", "b", "c", "lstm", "evaluate", "predict")
+ROWS = ("a", "a-regular", "b", "c", "lstm", "encoder", "gpt", "evaluate", "predict")
 _ANSWERING = ("evaluate", "predict")  # rows in which nothing is trained
 _HERE = "benchmarks.training"
-SIZES = {"b": (10_000, 1000, 10), "c": (512, 256, 9232), "lstm": (4096, 512, 10)} | dict.fromkeys(
-    _ANSWERING, (10, 1024, 10)
-)  # train, val, test
+_SEQUENCES = {"lstm": (4096, 512, 10), "encoder": (4096, 512, 10), "gpt": (512, 64, 10)}
+SIZES = {
+    "b": (10_000, 1000, 10),
+    "c": (512, 256, 9232),
+    **_SEQUENCES,
+    **dict.fromkeys(_ANSWERING, (10, 1024, 10)),
+}  # train, val, test
 _DIGITS = ("data=digits", "data.augment=none", "data.batch_size=64", "model=mlp", "model.hidden=[128,64]")
 _COLUMNS = ("row", "system", "of", "ratio (min-max)", "of processor time", "n", "left out", "facts")
 _FIXED = ("validation, metrics, log", "checkpoint, new order", "share of the epoch")
@@ -36,6 +40,7 @@ def digits(row: str, epochs: int) -> list[System]:
     systems = [
         System("limit", f"{_HERE}.limits.digits:digits", {"regular": regular}, **size),
         System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}, **size),
+        System("dlexp, one graph", f"{_HERE}.dlexp_side:train", {"words": (*words, "trainer.compile=step")}, **size),
         System(
             "limit, bare kernel",
             f"{_HERE}.limits.digits:digits",
@@ -72,20 +77,18 @@ def images(row: str, model: str, dtype: str, device: str) -> list[System]:
 
 
 def sequences(row: str) -> list[System]:
-    """Row (lstm)."""
-    words = (
-        "data=random_sequences",
-        "data.batch_size=64",
-        "model=lstm",
-        "trainer.device=cpu",
-        "trainer.precision=fp32",
-    )
-    target = f"{_HERE}.limits.sequences:sequences"
-    return [
+    """Rows (lstm), (encoder) and (gpt)."""
+    model = {"encoder": "transformer_encoder"}.get(row, row)
+    data = ("data=random_text",) if row == "gpt" else ("data=random_sequences", "data.batch_size=64")
+    words = (*data, f"model={model}", "trainer.device=cpu", "trainer.precision=fp32")
+    target = f"{_HERE}.limits." + ("sequences:sequences" if row == "lstm" else f"transformers:{row}")
+    systems = [
         System("limit", target, {"sizes": SIZES[row]}),
         System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}),
-        System("limit, layer by layer", target, {"sizes": SIZES[row], "layer_by_layer": True}),
     ]
+    if row == "lstm":
+        systems.append(System("limit, layer by layer", target, {"sizes": SIZES[row], "layer_by_layer": True}))
+    return systems
 
 
 def answers(row: str, dtype: str, device: str) -> list[System]:
@@ -142,7 +145,7 @@ def _image_words(row: str, model: str, dtype: str, device: str) -> list[str]:
 def _systems(row: str, dtype: str, device: str, digit_epochs: int) -> list[System]:
     if row in ("a", "a-regular"):
         return digits(row, digit_epochs)
-    if row == "lstm":
+    if row in _SEQUENCES:
         return sequences(row)
     if row in _ANSWERING:
         return answers(row, dtype, device)

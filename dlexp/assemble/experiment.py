@@ -15,7 +15,7 @@ from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
-from dlexp.config.check.fitting import remedy_of_kinds
+from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
@@ -27,7 +27,7 @@ from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of, reading_data
-from dlexp.kinds import INPUTS, TARGETS, describe_kind, describe_kinds, kinds_of
+from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
 from dlexp.optim.freezing import Freezing, freezing
@@ -36,7 +36,7 @@ from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import MachineSetting
 from dlexp.runtime.seed import seed_global
-from dlexp.runtime.settings import NetworkFacts, Settings, apply_settings, compile_networks, decide
+from dlexp.runtime.settings import STEP, NetworkFacts, Settings, apply_settings, compile_networks, decide
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
 
@@ -46,6 +46,7 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "model": (
         *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
         *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
+        "target_vocabulary_size",
     ),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min", "embedding_size"),
@@ -142,7 +143,7 @@ def assemble(
         notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
-    if settings.compile_mode is not None:
+    if settings.compile_mode not in (None, STEP):
         compile_networks(networks, settings.compile_mode, device)
     return Experiment(
         config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), metrics=metrics
@@ -238,16 +239,13 @@ def _brings_arguments(config: RunConfig, group: str) -> bool:
 
 def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
     """Raise ConfigError for a component that works on another kind of data than these are."""
-    given = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
-    parts = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
-    for group, aspect in parts:
-        wanted = kinds_of(config.tree[group].get(aspect))
-        if wanted and given[aspect] not in wanted:
-            held = f"data={config.data.option} holds {describe_kind(given[aspect])}"
-            rule = f"works on {describe_kinds(wanted)}, and {held}"
+    tree = _with_kinds(config, spec)
+    for group, aspect in PARTS_OF_KINDS:
+        given = str(tree["data"][aspect])
+        if wanted := misfit(tree[group], group, aspect, given):
+            rule = rule_of_kinds(wanted, given, config.data.option, group, aspect)
             option = config.choices.get(group, "")
-            remedy = remedy_of_kinds(_with_kinds(config, spec), group, wanted, given[aspect])
-            remedy = remedy or f"Choose another {group}."
+            remedy = remedy_of_kinds(tree, group, wanted, aspect) or f"Choose another {group}."
             raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
 
 
@@ -271,7 +269,7 @@ def _build_model(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequenc
     if lacking := [name for name in _RUNTIME_NAMES["model"] if name in named and name not in config.model.arguments]:
         kind = describe_kind(spec.inputs.kind)
         rule = f"requires {' and '.join(lacking)}; data={config.data.option} has {kind}"
-        remedy = remedy_of_kinds(_with_kinds(config, spec), "model", (), spec.inputs.kind)
+        remedy = remedy_of_kinds(_with_kinds(config, spec), "model", (), "_inputs_")
         remedy = remedy or f"Use a model for {kind}, or other data."
         raise ConfigError.one("model", config.model.option, rule, remedy, code="incompatible-data")
     return build(config.model, given, trusted)

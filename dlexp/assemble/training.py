@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import ceil
 
@@ -13,6 +13,7 @@ from torch import nn
 from dlexp.assemble.compatibility import refuse_changes_of_batches
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.metrics import check_metrics
+from dlexp.assemble.one_graph import phase_graphs, refuse_settings, refuse_untraceable
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.batches import bounds
@@ -21,6 +22,7 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import FitPlan, Observer
+from dlexp.engine.one_graph.phase_graphs import PhaseGraphs
 from dlexp.engine.parallel import EvalShare, RankShare, problem_of_norms, synchronize_norms
 from dlexp.engine.recovery import Failure, NonFiniteEvent, NonfinitePolicy, RecoveryHooks
 from dlexp.engine.state import TrainState
@@ -38,6 +40,7 @@ from dlexp.regularization.mixing import BatchChanges, ChangedBatches
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
+from dlexp.runtime.settings import STEP
 from dlexp.sequence_specs import ForecastSpec
 from dlexp.specs import ClassSpec, ValueSpec
 from dlexp.tasks.base import Task
@@ -57,6 +60,11 @@ class TrainingSetup:
     unchanged: TrainingData
     rules: StepRules
     steps_per_epoch: int
+
+    @property
+    def graphs(self) -> PhaseGraphs | None:
+        """The graphs of its updates, None without `trainer.compile=step`."""
+        return self.rules.graphs if isinstance(self.rules.graphs, PhaseGraphs) else None
 
     def plan(self, observers: Sequence[Observer] = (), recovery: RecoveryHooks | None = None) -> FitPlan:
         """The plan of the whole training.
@@ -110,6 +118,8 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     config, task, networks = experiment.config, experiment.task, experiment.networks
     is_balanced = config.balance == "sampling"
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device, is_balanced)
+    if experiment.settings.compile_mode == STEP:
+        refuse_settings(experiment)
     check_monitor(config, experiment.bundle, task)
     check_metrics(experiment.bundle, experiment.metrics)
     _refuse_phases(config, task)
@@ -125,6 +135,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     average = _average(experiment)
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
+    state.keeps_generators = bool(experiment.trusted)
     _refuse_two_averages(experiment, state.traits)
     unchanged: TrainingData = train
     batches = _changed(experiment, train)
@@ -132,7 +143,11 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
         _refuse_for_processes(experiment, group)
         synchronize_norms(networks, group)
         batches, unchanged = RankShare(batches, group), RankShare(train, group)
-    return TrainingSetup(experiment, state, batches, unchanged, _rules(experiment, group), steps_per_epoch)
+    rules = _rules(experiment, group)
+    if experiment.settings.compile_mode == STEP:
+        refuse_untraceable(experiment, state, batches, rules)
+        rules = replace(rules, graphs=phase_graphs(experiment, batches, steps_per_epoch * config.trainer.epochs))
+    return TrainingSetup(experiment, state, batches, unchanged, rules, steps_per_epoch)
 
 
 def _optimizer(experiment: Experiment, phase: str) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dlexp.metrics.states import MetricState
+from dlexp.networks.modes import evaluation_mode
 from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import Precision
@@ -39,6 +40,7 @@ def evaluate(
     *,
     seed: int,
     group: ProcessGroup = ALONE,
+    keeps_generators: bool = True,
 ) -> Evaluation:
     """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
 
@@ -55,10 +57,16 @@ def evaluate(
         seed: Seed of the run.
         group: The processes that evaluate together. `batches` are then every R-th of the split, from number `rank` on,
             and metrics and state are those of all of them.
+        keeps_generators: Whether Python's and NumPy's generators are seeded and put back as well; False where nothing
+            draws from them.
     """
     state = task.metric_state() if state is None else state
-    batches = seeded(batches, seed, group)
-    with kept_randomness(), torch.inference_mode(), closing(predictions(task, networks, batches, precision)) as found:
+    batches = seeded(batches, seed, group, keeps_generators)
+    with (
+        kept_randomness(keeps_generators),
+        torch.inference_mode(),
+        closing(predictions(task, networks, batches, precision)) as found,
+    ):
         for prediction in found:
             with _naming_batch(len(prediction), networks):
                 state.update(prediction)
@@ -68,9 +76,13 @@ def evaluate(
     return Evaluation(state.compute(), state)
 
 
-def seeded(batches: Iterable[Batch], seed: int, group: ProcessGroup = ALONE) -> Iterator[Batch]:
-    """The batches, each with torch's generators seeded by its number in the split; Python's and NumPy's once."""
-    seed_global(seed, "evaluate")
+def seeded(
+    batches: Iterable[Batch], seed: int, group: ProcessGroup = ALONE, keeps_generators: bool = True
+) -> Iterator[Batch]:
+    """The batches, each with torch's generators seeded by its number in the split; Python's and NumPy's once, if they
+    are kept."""
+    if keeps_generators:
+        seed_global(seed, "evaluate")
     for number, batch in enumerate(batches):
         seed_step(derive(seed, "evaluate", number * group.size + group.rank))
         yield batch
@@ -83,16 +95,11 @@ def predictions(
 
     Raises OutOfMemory that names a smaller batch.
     """
-    modes = [(module, module.training) for module in networks.modules()]
-    networks.eval()
-    try:
+    with evaluation_mode(networks):
         for batch in batches:
             with _naming_batch(len(batch), networks), torch.inference_mode(), precision.autocast():
                 prediction = task.predict(dict(networks.items()), batch)
             yield prediction
-    finally:
-        for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
-            module.training = mode
 
 
 def until(should_stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dlexp.engine.snapshot import StepSnapshot
 from dlexp.engine.state import TrainState
@@ -104,7 +105,7 @@ class Recovery:
         self._epoch_start = state.epoch_start
         self._snapshot = StepSnapshot(state.networks, hooks.keeps_generators)
         # What is infinite from the beginning, such as the mask of an attention, is meant to be.
-        self._finite = {name for name, value in _numbers(state.networks) if bool(torch.isfinite(value).all())}
+        self._finite = [place for place in _places(state.networks) if bool(torch.isfinite(place[0][place[1]]).all())]
         if self._epoch_start is None:
             self._keep_epoch_start()
 
@@ -268,13 +269,21 @@ class Recovery:
 
     def _are_weights_finite(self) -> bool:
         """Whether every weight and running statistic is finite: one norm over all of them, read once."""
-        values = [value for name, value in _numbers(self._state.networks) if name in self._finite]
-        return bool(torch.isfinite(torch.stack(torch._foreach_norm(values)).sum())) if values else True
+        values = [value.detach() for holder, name in self._finite if (value := holder.get(name)) is not None]
+        return isfinite(torch.stack(torch._foreach_norm(values)).sum().item()) if values else True
 
 
 _LEAST_SCALE = 2.0**-40  # of the fp16 scaler, which begins at 2**16 and halves at every overflow
 
 
-def _numbers(networks: nn.Module) -> list[tuple[str, Tensor]]:
-    """Every floating-point tensor of a network's state."""
-    return [(name, value.detach()) for name, value in networks.state_dict().items() if value.is_floating_point()]
+def _places(networks: nn.Module) -> list[tuple[Any, str]]:
+    """Where the floating-point tensors of a network's state are: a module's own mapping, and the name there.
+
+    A module may put another tensor in its place at any time, which is then found there without another `state_dict`.
+    """
+    found: dict[int, tuple[Any, str]] = {}
+    for module in networks.modules():
+        kept: list[tuple[Any, str]] = [(module._parameters, name) for name in module._parameters]
+        kept += [(module._buffers, name) for name in module._buffers if name not in module._non_persistent_buffers_set]
+        found |= {id(holder[name]): (holder, name) for holder, name in kept if holder[name] is not None}
+    return [(holder, name) for holder, name in found.values() if holder[name].is_floating_point()]

@@ -138,6 +138,8 @@ class TrainState:
     batch        batches taken of the running epoch
     step         updates made in all, those that were skipped included: they have their place in the schedule
     epoch_start  `state_dict` at the start of the running epoch, where a rollback may need it
+    keeps_generators  whether anything may draw from Python's or NumPy's generators; where nothing does, their states
+                      are read once and not at every save
     traits       phase -> those of its optimizer
     """
 
@@ -154,7 +156,9 @@ class TrainState:
     sums: EpochSums = field(default_factory=EpochSums)
     nonfinite: NonFiniteCounts = field(default_factory=NonFiniteCounts)
     epoch_start: dict[str, Any] | None = None
+    keeps_generators: bool = True
     traits: dict[str, OptimizerTraits] = field(init=False)
+    _generators: dict[str, Any] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.traits = {phase: traits_of(optimizer) for phase, optimizer in self.optimizers.items()}
@@ -211,11 +215,17 @@ class TrainState:
             "best": self.best.state_dict(),
             "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step},
             "sums": self.sums.to_plain(),
-            "random": global_state(),
+            "random": self._random(),
             "nonfinite": asdict(self.nonfinite),
             # Within an epoch the start of it goes along, so that a rollback after a resume ends where it would have.
             "epoch_start": self.epoch_start if self.batch else None,
         }
+
+    def _random(self) -> dict[str, Any]:
+        """The states of Python's and NumPy's generators."""
+        if self.keeps_generators or self._generators is None:
+            self._generators = global_state()
+        return self._generators
 
     def _averaged(self) -> dict[str, Any]:
         """The weights within `eval_weights`, beside the trained ones, for whoever evaluates the saved state."""
@@ -261,6 +271,7 @@ class TrainState:
         self.epoch, self.batch, self.step = position["epoch"], position["batch"], position["step"]
         self.sums = EpochSums.from_plain(state["sums"], next(self.networks.parameters()).device)
         set_global_state(state["random"])
+        self._generators = state["random"]
         self.nonfinite = NonFiniteCounts(**state["nonfinite"])
         self.average.load_state_dict(state["average"], state.get("eval_weights", {}))
         self.epoch_start = state["epoch_start"]

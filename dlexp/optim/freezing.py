@@ -9,6 +9,7 @@ from torch import nn
 
 from dlexp.errors import ConfigError
 from dlexp.networks.layers import NORMS, parameters_by_layer
+from dlexp.networks.modes import set_mode
 from dlexp.optim.parameter_groups import matches, named, not_matched
 
 
@@ -33,7 +34,7 @@ class Freezing:
             networks: The networks; modified.
             epoch: The epoch, counted from 1.
         """
-        networks.train()
+        set_mode(networks, True)
         if not self.until:
             return
         for name, parameter in networks.named_parameters():

@@ -23,7 +23,7 @@ class Share:
 
 
 def weights_of(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
-    """Return the trainable parameters that are neither biases nor part of a normalization layer."""
+    """Return the trainable parameters that are neither biases nor single numbers nor part of a normalization layer."""
     excluded = {id(parameter) for network in networks for parameter in _norms_and_biases(network)}
     return [p for network in networks for p in network.parameters() if p.requires_grad and id(p) not in excluded]
 
@@ -137,5 +137,5 @@ def not_matched(key: str, pattern: str, names: list[str]) -> ConfigError:
 def _norms_and_biases(network: nn.Module) -> Iterable[nn.Parameter]:
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if isinstance(module, NORMS) or "bias" in name:
+            if isinstance(module, NORMS) or "bias" in name or not parameter.ndim:
                 yield parameter

@@ -6,13 +6,24 @@ import math
 from collections.abc import Sequence
 
 _ROUNDING = 1e-9  # of a sum of shares, relative to 1
-_SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error", "fbeta", "within")
-_NAMED_SHARES = ("exact_match", "cer", "wer")  # whole names: `power` holds one of them
+_SHARES = (
+    "accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "specificity",
+    "mape",
+    "calibration_error",
+    "fbeta",
+    "within",
+    "exact_match",
+)
+_ERROR_RATES = ("cer", "wer")  # of a true text: above 1 where more is put out than there is
 
 
 def is_share(name: str) -> bool:
-    """Return whether a metric, with or without its split, is a share, shown in percent."""
-    return any(word in name for word in _SHARES) or name.rpartition("/")[2] in _NAMED_SHARES
+    """Return whether a metric is a share, shown in percent."""
+    return any(word in name for word in _SHARES) or name.rpartition("/")[2] in _ERROR_RATES
 
 
 def number(name: str, value: object) -> str:

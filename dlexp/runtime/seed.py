@@ -110,17 +110,19 @@ def _as_tensor(words: Any) -> Tensor:
 
 
 @contextmanager
-def kept_randomness() -> Iterator[None]:
-    """Restore the global generators of Python, NumPy and torch after the body."""
-    python, numpys, cpu = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()
+def kept_randomness(everywhere: bool = True) -> Iterator[None]:
+    """Restore the global generators of Python, NumPy and torch after the body; of torch alone unless `everywhere`."""
+    others = (random.getstate(), np.random.get_state(legacy=True)) if everywhere else None
+    cpu = torch.get_rng_state()
     # A GPU that is not initialized has no state to save, and reading it would initialize the GPU.
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpys)
+        if others is not None:
+            random.setstate(others[0])
+            np.random.set_state(others[1])
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)

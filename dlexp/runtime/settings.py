@@ -26,6 +26,7 @@ from dlexp.runtime.process import MachineSetting, available_cores, prepare_proce
 
 # Multiplications of a forward pass, parameters x batch, above which threads pay: benchmarks/machine/threads.py.
 _SMALL_WORK = 20_000_000
+STEP = "step"  # the mode in which the whole update is compiled, and not the networks
 _EXPLAINED = ("threads", "precision")  # values whose reasons are shown at the start of a run
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _ATTENTION = (nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -83,7 +84,7 @@ class NetworkFacts:
 class Settings:
     """All settings for one network on one device.
 
-    compile_mode  None for eager execution, else a mode of torch.compile
+    compile_mode  None for eager execution, step for one graph of the whole update, else a mode of torch.compile
     entries       these settings and those of the process, as text with reasons, in display order
     """
 
@@ -206,12 +207,12 @@ def compile_networks(networks: nn.ModuleDict, mode: str, device: torch.device) -
     Each batch shape is compiled separately (dynamic=False), so that results do not depend on the shapes compiled
     before, in this process or in the one of an interrupted run. Raises ConfigError if the compiler is not available.
     """
-    _refuse_without_compiler(device)
+    refuse_without_compiler(device)
     for network in networks.values():
         network.compile(mode=mode, dynamic=False)
 
 
-def _refuse_without_compiler(device: torch.device) -> None:
+def refuse_without_compiler(device: torch.device) -> None:
     """Raise ConfigError without a C++ compiler, which torch.compile needs on a GPU too, for code on the CPU."""
     key, remedy = "trainer.compile", "Install it, or set trainer.compile=false"
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
@@ -267,6 +268,9 @@ def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Mach
     if wanted == "reduce-overhead" and device.type != "cuda":
         rule = f"requires a CUDA device, got {device}"
         raise ConfigError.one(key, wanted, rule, "Set trainer.compile=true", code="not-supported")
+    if wanted == STEP:
+        reason = "as configured: loss, gradient and update are one graph each time"
+        return STEP, MachineSetting(name, STEP, reason, key)
     mode = "default" if wanted in (True, AUTO) else str(wanted)
     reason = "on a GPU fused kernels save memory traffic" if wanted == AUTO else "as configured"
     return mode, MachineSetting(name, mode, reason, key)

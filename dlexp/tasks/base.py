@@ -5,10 +5,11 @@ Symbols: B samples in a batch.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _TASKS = {
     "value": "regression",
     "tokens": "seq2seq",
     "forecast": "forecasting",
+    "captions": "contrastive",
 }  # kind of targets -> the task that learns them
 
 
@@ -47,6 +49,14 @@ def forward(network: nn.Module, field: Field) -> Tensor:
     if not isinstance(found, Tensor):
         raise TypeError(f"its output must be a tensor, got {'None' if found is None else type(found).__name__}")
     return found
+
+
+@runtime_checkable
+class AnswersTexts(Protocol):
+    """A task whose predictions can compare samples with texts."""
+
+    def ask(self, queries: Sequence[str]) -> None:
+        """Let predictions do so. Raises ConfigError for a text without a known token."""
 
 
 def other_targets(task: str, wanted: str, spec: DataSpec) -> ValueError:
@@ -195,3 +205,12 @@ class Task(ABC):
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
         """The columns of `dlexp predict`, for samples without targets."""
         return prediction_columns(spec, prediction)
+
+
+def reads_targets(network: nn.Module) -> bool:
+    """Whether `network` takes values and lengths of a source and of the target so far."""
+    try:
+        inspect.signature(network.forward).bind(*range(4))
+    except TypeError:
+        return False
+    return True

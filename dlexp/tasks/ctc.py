@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.edits import edit_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
@@ -23,7 +24,7 @@ from dlexp.metrics.states import MetricState
 from dlexp.metrics.tokens.edit_distance import EditState
 from dlexp.sequence_specs import TokenTargetSpec
 from dlexp.specs import DataSpec
-from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.tasks.base import Networks, Task, forward, other_targets, reads_targets
 from dlexp.types import Batch, LossOutput, Prediction, Sequences
 
 __all__ = ["Ctc"]
@@ -53,6 +54,15 @@ class Ctc(Task):
     def num_outputs(self, spec: DataSpec) -> int:
         """V + 1."""
         return self._blank + 1
+
+    def around(self, network: nn.Module) -> nn.Module:
+        """`network` itself. Raises ConfigError for one that reads the target so far, which no step of CTC knows."""
+        if reads_targets(network):
+            rule = (
+                f"puts out a target token by token ({type(network).__name__}); task=ctc requires an output at each step"
+            )
+            raise ConfigError.one("model", "", rule, "Use model=gru, model=lstm or model=tcn", code="incompatible-data")
+        return network
 
     def loss_weight(self, phase: str, batch: Batch) -> Tensor:
         """Tokens of the targets."""

@@ -6,7 +6,6 @@ target's vocabulary, S positions that are kept of a generated or true sequence.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -32,7 +31,7 @@ from dlexp.metrics.tokens.generated import (
 from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.sequence_specs import TokenSpec, TokenTargetSpec
 from dlexp.specs import DataSpec
-from dlexp.tasks.base import Networks, Task, other_targets
+from dlexp.tasks.base import Networks, Task, other_targets, reads_targets
 from dlexp.tasks.decoding.generation import generate
 from dlexp.tasks.decoding.options import GenerationOptions
 from dlexp.tasks.decoding.steps import Generated
@@ -215,7 +214,7 @@ class Seq2Seq(Task):
 
     def _check(self, network: nn.Module) -> None:
         """Raise ConfigError for a network without single steps, or without its own outputs as inputs in training."""
-        if not isinstance(network, StepwiseNetwork) or not _reads_targets(network):
+        if not isinstance(network, StepwiseNetwork) or not reads_targets(network):
             rule = f"requires a model from one sequence to another, and {type(network).__name__} is none"
             remedy = "Use model=seq2seq_lstm, model=seq2seq_gru or model=transformer, or data such as data=topics"
             raise ConfigError.one("task", "seq2seq", rule, remedy, code="incompatible-data")
@@ -225,15 +224,6 @@ class Seq2Seq(Task):
             rule = f"is not supported with {type(network).__name__}, which reads all tokens of a target at once"
             remedy = "Set task.teacher_forcing=1 and task.teacher_forcing_end=null, or use model=seq2seq_lstm"
             raise ConfigError.one("task.teacher_forcing", f"{self._ratio:g}", rule, remedy, code="cannot-combine")
-
-
-def _reads_targets(network: nn.Module) -> bool:
-    """Whether `network` takes values and lengths of a source and of the target so far."""
-    try:
-        inspect.signature(network.forward).bind(*range(4))
-    except TypeError:
-        return False
-    return True
 
 
 def _targets(batch: Batch) -> Sequences:

@@ -41,12 +41,11 @@ WANTED = {
     *(f"EVA-{n:02}" for n in range(1, 13)),
     *("VIS-09", "VIS-10"),
 }
-# Those that a reason may stand for: two encoders, generated images, diagnostics, and what has no meaning here.
+# Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {
-    *(f"M-{n}" for n in (41, *range(49, 53))),
+    *(f"M-{n}" for n in range(49, 53)),
     *(f"LOSS-{n}" for n in (16, *range(18, 22))),
     "REG-04",
-    *(f"TRN-{n}" for n in (17,)),
     *("DAT-22", "EVA-10"),
     *(f"BP-{n}" for n in (22, 26, 44, 58, 60)),
 }

@@ -27,7 +27,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, Prediction
-from dlexp.workflows.compare.predictions import scorer
+from dlexp.workflows.compare.predictions import metrics_of, scorer
 
 Array = np.ndarray[Any, Any]
 FP32 = Precision("fp32", "cpu", "")
@@ -122,7 +122,7 @@ def test_losses_and_probabilities_of_a_sure_network_keep_their_digits(num_classe
     shown = np.array([[float(cell) for cell in saved[f"p(c{c})"]] for c in range(num_classes)]).T
     assert shown == pytest.approx(p, rel=1e-10, abs=0)
     assert (shown > 0).all()  # float32 calls many of them 0
-    score = scorer("log_loss", saved)[1]
+    score = scorer("log_loss", metrics_of(saved, None))[1]
     assert score({"log_loss": np.array(saved["log_loss"], np.float64)}) == pytest.approx(-own)
     wrong = np.flatnonzero(logits.argmax(1) != targets)
     mistakes = rows_of(found, "mistakes")  # the number of a sample is its position here

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dlexp.engine.step import train_step
 
 HERE = Path(__file__).resolve().parent
 NAMES = ("default", *Catalog().options("experiment"))
+TEXT_OF = (3, 11)  # the Python with whose text the losses of data=topics were written
 UPDATES = 2  # rounding differs between processors and grows with every further update
 
 
@@ -43,7 +45,7 @@ def first_losses(name: str) -> list[float]:
 
 
 def test_every_experiment_has_a_golden_file() -> None:
-    assert len(NAMES) == 10
+    assert len(NAMES) == 12
     assert {path.stem for path in HERE.glob("*.yaml")} == set(NAMES)
     assert set(json.loads((HERE / "first_losses.json").read_text())) == set(NAMES)
 
@@ -55,6 +57,8 @@ def test_the_configuration_renders_as_before(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_losses_are_as_before(name: str) -> None:
+    if name.startswith("topics") and sys.version_info[:2] != TEXT_OF:
+        pytest.skip("this Python comes with another text")
     before = json.loads((HERE / "first_losses.json").read_text())[name]
     assert first_losses(name) == pytest.approx(before, rel=5e-3)
 

@@ -79,7 +79,9 @@ def train(turns: Turns, work: Work) -> None:
         samples = 0
         for number, (x, y) in enumerate(work.batches(), start=1):
             with work.autocast():
-                loss = F.cross_entropy(work.network(x), y)
+                loss = F.cross_entropy(
+                    work.network(x).flatten(0, -2), y.flatten()
+                )  # of all positions, where they have one
             loss.backward()
             step()
             for parameter in parameters:  # zero_grad() does this too, between marks for a profiler
@@ -98,9 +100,9 @@ def validate(work: Work) -> tuple[float, float]:
         for x, y in zip(*(part.split(_EVALUATED) for part in work.val), strict=True):
             with work.autocast():
                 logits = work.network(x)
-            loss += F.cross_entropy(logits.float(), y, reduction="sum").item()
-            hits += (logits.argmax(dim=1) == y).sum().item()
-    return loss / len(work.val[1]), hits / len(work.val[1])
+            loss += F.cross_entropy(logits.float().flatten(0, -2), y.flatten(), reduction="sum").item()
+            hits += (logits.argmax(dim=-1) == y).sum().item()
+    return loss / work.val[1].numel(), hits / work.val[1].numel()
 
 
 def keep_memory() -> None:

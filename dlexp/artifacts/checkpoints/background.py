@@ -1,7 +1,8 @@
 """Checkpoints written by a background thread from copies of the state, so that training does not wait for the disk.
 
-At most a twentieth of the time is spent on writing: of several pending states only the newest is written. A kill loses
-the training since the last write, at most twenty times as long as one write takes.
+At most a twentieth of the time is spent on writing, and a hundredth where a write takes milliseconds: of several
+pending states only the newest is written. A kill loses the training since the last write: at most a second, or twenty
+times as long as one write takes, whichever is longer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dlexp.errors import Interrupted
 from dlexp.runtime.tensors import snapshot
 
 _REST = 19.0  # pause between two writes, in durations of the last write
+_LONG_REST, _LONG_REST_SECONDS = 99.0, 1.0  # the same for writes so short that this pause takes at most so long
 
 
 class StateSink(Protocol):
@@ -82,4 +84,9 @@ class BackgroundCheckpoints:
             pending = {}  # release the copy of the state before the pause
             seconds = time.monotonic() - started
             with self._changed:
-                self._changed.wait_for(lambda: self._hurry, timeout=_REST * seconds)
+                self._changed.wait_for(lambda: self._hurry, timeout=rest_after(seconds))
+
+
+def rest_after(seconds: float) -> float:
+    """The pause after a write that took so many seconds, in seconds."""
+    return max(_REST * seconds, min(_LONG_REST * seconds, _LONG_REST_SECONDS))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +26,18 @@ from dlexp.types import Field, Sequences
 NAME = "dlexp"  # key of the facts in the metadata
 _MAX_REASON = 300  # characters of torch's reason why it cannot export
 _PT2_NAME = "dlexp.json"  # torch.export stores extra facts as files
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Outputs and free axes of a network of several tensors.
+
+    outputs  their names
+    free     input -> its axes of any size
+    """
+
+    outputs: Sequence[str]
+    free: Mapping[str, Sequence[int]]
 
 
 class Exported(Protocol):
@@ -43,17 +56,17 @@ class Onnx:
     Paths of this machine, which torch stores with every node, are removed.
     """
 
-    def __init__(self, network: nn.Module, example: Field) -> None:
+    def __init__(self, network: nn.Module, example: Field, signature: Signature | None = None) -> None:
         with _needing("onnx", "onnx, onnxscript and onnxruntime"):
             import onnxruntime
             import onnxscript  # noqa: F401 - torch's exporter imports it late and fails without a clear message
         self._runtime = onnxruntime
         with _exporting():
             found = torch.onnx.export(
-                _program(network, example),
+                _program(network, example, signature),
                 (),
                 input_names=list(named_inputs(example)),
-                output_names=["output"],
+                output_names=["output"] if signature is None else list(signature.outputs),
                 verbose=False,
                 external_data=False,
             )
@@ -79,13 +92,18 @@ class Onnx:
 
     def answer(self, content: bytes, inputs: Field) -> Tensor:
         """The outputs computed by ONNX Runtime."""
+        return self.answers(content, named_inputs(inputs))["output"]
+
+    def answers(self, content: bytes, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All outputs by name, computed by ONNX Runtime; inputs that the network does not read are left out."""
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = torch.get_num_threads()
         session = self._runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return torch.from_numpy(
-            session.run(["output"], {name: value.numpy() for name, value in named_inputs(inputs).items()})[0]
-        )
+        read = {one.name for one in session.get_inputs()}
+        found = session.run(None, {name: value.numpy() for name, value in inputs.items() if name in read})
+        names = (one.name for one in session.get_outputs())
+        return {name: torch.from_numpy(value) for name, value in zip(names, found, strict=True)}
 
 
 class Program:
@@ -146,16 +164,27 @@ def named_inputs(inputs: Field) -> dict[str, Tensor]:
     return vars(inputs) if isinstance(inputs, Sequences) else dict(inputs)
 
 
-def _program(network: nn.Module, example: Field) -> torch.export.ExportedProgram:
+def _program(network: nn.Module, example: Field, signature: Signature | None = None) -> torch.export.ExportedProgram:
     """The computation of `network` for any batch size and length. Raises DlexpError if it depends on one of them."""
-    axes: tuple[dict[int, Any], ...] = ({0: torch.export.Dim("batch")},)
+    axes: tuple[Any, ...] = ({0: torch.export.Dim("batch")},)
+    free = torch.export.Dim.DYNAMIC
     if isinstance(example, Sequences):
-        free = torch.export.Dim.DYNAMIC
         axes = ({0: free, 1: free}, {0: free})
+    if signature is not None:
+        axes = tuple(dict.fromkeys(signature.free[name], free) for name in named_inputs(example))
+        if len(axes) > 2 or "values" not in signature.free:  # the others are *arguments
+            axes = (axes[0], axes[1:])
     try:
         arguments = tuple(named_inputs(example).values())
         # A strict trace goes into torch's recurrent layers and makes the length a constant.
-        found = torch.export.export(network, arguments, dynamic_shapes=axes, strict=False)
+        # Guards of several inputs cannot be read again by the exporter to ONNX (torch 2.15); assertions can.
+        found = torch.export.export(
+            network,
+            arguments,
+            dynamic_shapes=axes,
+            strict=False,
+            prefer_deferred_runtime_asserts_over_guards=signature is not None,
+        )
     except Exception as error:  # torch raises many types for what it cannot trace
         reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
         length = " and length" if isinstance(example, Sequences) else ""

@@ -115,13 +115,19 @@ def append_text(path: Path, text: str, *, create: bool = True) -> None:
     create  False for a file that exists, so that a deleted file is not created again without its beginning
     """
     check_claims(path)
+    content = text.encode()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
-        with open(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="") as file:  # noqa: PTH123 - its flags
-            file.write(text)
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
     except OSError as error:
         check_claims(path)
-        message = f"cannot write {path} ({len(text.encode())} more bytes): {error.strerror}"
+        message = f"cannot write {path} ({len(content)} more bytes): {error.strerror}"
         raise DlexpError(message, code="system-error") from error
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,26 @@ from dlexp.text.time_format import now_utc
 _WHOLE = ("epoch", "step")
 
 
+_WAIT_SECONDS = 1.0  # at most, of a record of a step before it is written
+
+
 class MetricsLog:
-    """The metrics of one run on disk. An epoch that is repeated after a kill replaces its old rows."""
+    """The metrics of one run on disk. An epoch that is repeated after a kill replaces its old rows.
+
+    Records of steps are written with the next one that is a second younger, with that of their epoch, or by `flush`: a
+    write for each would take as long as many a step. Flush before a checkpoint within an epoch, or after the last step.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
         self._columns: list[str] = []
         self._started: set[Path] = set()  # files that this process has written to
+        self._waiting: list[str] = []  # lines of metrics.jsonl
+        self._flushed = -inf  # time of the last write of metrics.jsonl
 
     def rewind(self, epoch: int, step: int) -> None:
         """Remove epochs after `epoch` and steps after `step`, and truncated last lines."""
+        self.flush()
         header, rows = read_metrics(self._csv)
         if header:
             self._columns = header
@@ -44,11 +56,21 @@ class MetricsLog:
         if unknown:
             raise ValueError(f"metrics.csv has the columns {self._columns}; unknown columns {sorted(unknown)}")
         append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]), create=False)
-        self._record({"kind": "epoch", **values})
+        self._waiting.append(_json_line({"kind": "epoch", **values}))
+        self.flush()
 
     def step(self, values: Mapping[str, float | int]) -> None:
-        """Append the record of a step to metrics.jsonl."""
-        self._record({"kind": "step", **values})
+        """Append the record of a step to metrics.jsonl, within a second of training."""
+        self._waiting.append(_json_line({"kind": "step", **values}))
+        if time.monotonic() - self._flushed >= _WAIT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the records that wait."""
+        lines, self._waiting = self._waiting, []
+        self._flushed = time.monotonic()
+        if lines:
+            self._append(self._jsonl, "".join(lines))
 
     def say(self, text: str) -> None:
         """Append a line to train.log, with control characters escaped."""
@@ -58,11 +80,10 @@ class MetricsLog:
         append_text(path, text, create=path not in self._started)
         self._started.add(path)
 
-    def _record(self, record: Mapping[str, Any]) -> None:
-        clean = {
-            key: None if isinstance(value, float) and value - value != 0 else value for key, value in record.items()
-        }
-        self._append(self._jsonl, json.dumps(clean) + "\n")
+
+def _json_line(record: Mapping[str, Any]) -> str:
+    clean = {key: None if isinstance(value, float) and value - value != 0 else value for key, value in record.items()}
+    return json.dumps(clean) + "\n"
 
 
 def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:

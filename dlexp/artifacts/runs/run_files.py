@@ -71,6 +71,7 @@ _SUMMARY = Record(
         "test": _METRICS,
         "seconds": NUMBER,
         "samples": MapOf(WHOLE),
+        "one_graph": OBJECT,
         "loggers": MapOf(OBJECT),
     }
 )

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.kinds import describe_kind, kinds_of
+from dlexp.kinds import TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
-_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
+_TASKS = {
+    "forecast": "forecasting",
+    "tags": "tagging",
+    "tokens": "seq2seq",
+    "next_tokens": "language_model",
+    "captions": "contrastive",
+}
 # (kind of inputs, kind of targets) -> models, one of each family.
 _OF_IMAGES, _OF_TABLES = ("simple_cnn", "resnet18", "vit", "mlp"), ("mlp", "ft_transformer")
 _MODELS = {
     ("image", "class"): _OF_IMAGES,
     ("image", "value"): _OF_IMAGES,
+    ("image", "captions"): ("clip",),
     ("tabular", "class"): _OF_TABLES,
     ("tabular", "value"): _OF_TABLES,
     ("tokens", "class"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
@@ -27,7 +34,9 @@ _MODELS = {
     ("series", "forecast"): ("gru", "tcn", "transformer_encoder", "mlp"),
     ("series", "tokens"): ("gru", "lstm", "tcn", "transformer_encoder"),
 }
-# (kind of inputs, kind of targets) -> built-in data of a few hundred samples, and the option that reads one's own.
+# Group and what it declares of the kinds of data that it is for.
+PARTS_OF_KINDS = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
+# (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
 _DATA = {
     ("image", "class"): "data=digits",
     ("tabular", "class"): "data=breast_cancer",
@@ -39,19 +48,39 @@ _DATA = {
     ("tokens", "tokens"): "data=reverse",
     ("tokens", "next_tokens"): "data=topics",
     ("series", "tokens"): "data=tones",
+    ("image", "captions"): "data=digit_captions",
 }
 
 
-def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], given: str) -> str:
-    """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none.
+def misfit(node: Mapping[str, Any], group: str, aspect: str, given: str) -> tuple[str, ...]:
+    """Return the kinds that a component requires where the data are of another one, `given`; () where it fits.
+
+    What a model puts out is compared with the kinds of dlexp alone: data of the user's own may pass it what it needs.
+    """
+    wanted = kinds_of(node.get(aspect))
+    is_own = group == "model" and aspect == "_targets_" and given not in TARGETS
+    return () if given in wanted or is_own else wanted
+
+
+def rule_of_kinds(wanted: Sequence[str], given: str, data: str, group: str, aspect: str) -> str:
+    """What a component requires, and what the data named `data` have instead."""
+    if group == "model" and aspect == "_targets_":
+        return f"puts out {describe_kinds(wanted)}; the targets of data={data} are {describe_kind(given)}"
+    return f"requires {describe_kinds(wanted)}; data={data} has {describe_kind(given)}"
+
+
+def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], aspect: str) -> str:
+    """Return components or data to use instead where one requires `wanted` and the data are others; "" for none.
 
     Args:
         tree: The configuration as plain containers.
         group: model, task or loss.
+        wanted: The kinds that it requires.
+        aspect: _inputs_ or _targets_: what these kinds are of.
     """
     if group == "model":
         return _of_model(tree)
-    fitting = _fitting(tree, group, given)
+    fitting = _fitting(tree, group, str(tree["data"].get(aspect)))
     inputs = kinds_of(tree["model"].get("_inputs_"))
     kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
     if kinds not in _DATA and not inputs:  # the model reads other inputs too

@@ -59,9 +59,16 @@ def is_name(word: str, catalog: Catalog) -> bool:
 def foreign_name(key: str, catalog: Catalog) -> Habit | None:
     """Return the habit of a key of another tool, such as optimizer.learning_rate; None for a key of dlexp."""
     paths = all_paths(catalog)
-    if key in catalog.groups or key in paths or _in_group_meant(key) in paths:
+    if key in catalog.groups or key in paths or _in_group_meant(key) in paths or _one_letter_off(key, paths):
         return None
     return habit_of(key)
+
+
+def _one_letter_off(key: str, paths: Iterable[str]) -> str | None:
+    """Return the key of the same group with one letter more or less, as data.unit of data.units; None for none."""
+    group = key.rpartition(".")[0]
+    own = [path for path in paths if group and path.rpartition(".")[0] == group]
+    return next((path for path in sorted(own) if len(key) != len(path) and distance(key, path) == 1), None)
 
 
 def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
@@ -69,6 +76,8 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     pool = sorted(set(candidates))
     if (meant := _in_group_meant(path)) in pool or (meant := key_meant(path)) in pool:
         return meant
+    if (near := _one_letter_off(path, pool)) is not None:
+        return near
     head, _, leaf = path.rpartition(".")
     if head in pool and not any(name.startswith(f"{head}.") for name in pool):  # seed.x
         return head
@@ -169,6 +178,10 @@ def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catal
         words = words_of_file(str(value)) if key == "data.path" and not origin else ()
         remedy = f"Did you mean {' '.join(map(shell_word, words))}?" if words else ""
         remedy = remedy or _OWN_SPLITS.get((key, choices.get(group, "")), "")
+        own_paths = [path for path, owners in paths.items() if owners and _is_chosen(owners, choices)]
+        if not remedy and (meant := _one_letter_off(key, own_paths)) is not None:
+            remedy = f"Did you mean {meant if origin else setting(meant, value)}?"
+            words = () if origin else (translated(f"{meant}={override_value(value)}"),)
         return Problem(key, shown(value), rule, remedy, origin, code="unknown-key", instead=words or None)
 
     def said(path: str) -> str:

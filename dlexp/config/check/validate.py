@@ -10,7 +10,7 @@ from typing import Any
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.data_keys import balance_problems, elsewhere, split_problems
-from dlexp.config.check.fitting import remedy_of_kinds
+from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
@@ -25,7 +25,7 @@ from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths,
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import with_texts
 from dlexp.errors import ConfigError, Problem
-from dlexp.kinds import describe_kind, describe_kinds, kinds_of
+from dlexp.kinds import kinds_of
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
 from dlexp.text.quoting import value as override_value
@@ -165,19 +165,13 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data, said = tree["data"], set[str]()
-    parts = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
-    for group, aspect in parts:
-        wanted, given = kinds_of(tree[group].get(aspect)), data.get(aspect)
-        if group == "model" and "model" in said:  # it reads other data, which have other targets
-            continue
-        if wanted and given and given not in wanted:
-            verb = "puts out" if (group, aspect) == ("model", "_targets_") else "requires"
-            rule = f"{verb} {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
-            remedy = remedy_of_kinds(tree, group, wanted, given)
-            about = group if group == "model" else aspect
-            if about in said:  # task and loss have one remedy, which is given once
-                remedy = ""
-            said.add(about)
+    for group, aspect in PARTS_OF_KINDS:
+        given = data.get(aspect)
+        # A model has one problem, that of its inputs; task and loss have one remedy, which is given once.
+        if given and (wanted := misfit(tree[group], group, aspect, given)) and (group != "model" or group not in said):
+            rule = rule_of_kinds(wanted, given, str(choices.get("data")), group, aspect)
+            remedy = "" if group != "model" and aspect in said else remedy_of_kinds(tree, group, wanted, aspect)
+            said |= {group} if group == "model" else {aspect}
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")

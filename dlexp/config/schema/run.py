@@ -45,8 +45,9 @@ class TrainerConfig:
     compile: bool | str = key_field(
         False,
         "bool",
-        "use torch.compile: true, reduce-overhead (CUDA graphs) or max-autotune; auto: true on a GPU only",
-        words=["auto", "reduce-overhead", "max-autotune"],
+        "compile the networks: true, reduce-overhead (CUDA graphs) or max-autotune; auto: true on a GPU only; "
+        "step: loss, gradient and update as one graph, kept in the cache directory",
+        words=["auto", "reduce-overhead", "max-autotune", "step"],
     )
     tf32: bool = key_field(False, "bool", "use TF32 for fp32 matrix products on NVIDIA GPUs: 10 of 23 mantissa bits")
     checkpoint_activations: bool = key_field(

@@ -161,7 +161,8 @@ def _columns(
     others = [name for name in table.names if name not in by.names and name not in wanted]
     named = {key: name for key, name in zip(("source", "target"), wanted, strict=True) if name is not None}
     for key, name in named.items():
-        error = not_found(table.file, table.names, [name], name, key=f"data.{key}")
+        free = [column for column in table.names if column not in named.values()]
+        error = None if name in table.names else not_found(table.file, free, [name], name, key=f"data.{key}")
         if error is not None:
             problems.append(ColumnProblem(error, name))
     lacking = [key for key in ("source", "target") if key not in named]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.data.series.clock_changes import clocks_remedy
 from dlexp.data.series.frequency import AUTO, ROWS, Frequency, inferred_frequency
 from dlexp.data.series.series_set import REFUSE, Floats, Series, SeriesColumns, SeriesSet
 from dlexp.data.splits.by_time import shown_time
@@ -195,7 +196,7 @@ def _in_order(table: RawTable, rows: _Rows, wanted: SeriesColumns, time: str | N
         several = (
             f"If the file has several series, set {setting('data.series', name)}. Else delete" if name else "Delete"
         )
-        remedy = f"{several} one of the rows."
+        remedy = f"{several} one of the rows.{clocks_remedy(rows.times[same[0]])}"
         raise table.refusal(rule, time, row, remedy)
     return rows
 
@@ -299,6 +300,7 @@ def _refuse_gaps(found: SeriesSet) -> None:
             continue
         step = int(np.flatnonzero(missing.any(axis=1))[0])
         column = int(np.flatnonzero(missing[step])[0])
+        clocks = ""
         steps, cells = int((series.lines < 0).sum()), int(missing.any(axis=1).sum())
         when = "" if series.times is None else f" at {shown_time(series.times[step])}"
         if series.lines[step] < 0:
@@ -306,6 +308,7 @@ def _refuse_gaps(found: SeriesSet) -> None:
                 f"steps are missing, the first{when}, {counted(steps, 'step')} in all (one step is {found.frequency})"
             )
             name = found.time or found.columns.values[0]
+            clocks = "" if series.times is None else clocks_remedy(series.times[step])
         else:
             name = found.columns.values[column]
             rule = f"the value{when} is missing, {counted(cells, 'step')} in all"
@@ -315,4 +318,4 @@ def _refuse_gaps(found: SeriesSet) -> None:
         )
         if series.lines[step] < 0 and found.frequency.unit in ("second", "business_day"):
             remedy += ". If each row is a step, such as a trading day, set data.frequency=rows"
-        raise found.refusal(rule, series, step, name, remedy)
+        raise found.refusal(rule, series, step, name, remedy + (clocks and f".{clocks}"))

@@ -45,7 +45,7 @@ def text_columns(
         found = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
         for name in found:
             if name not in columns:
-                raise _not_found(file, name, names or list(columns))
+                raise unknown_column(file, name, names or list(columns))
             if name in others:
                 rule = f"is {_KEY}, and the target or what divides the splits too"
                 raise DataError(rule, file=file, column=name, remedy=f"Set another {_KEY}", code="cannot-combine")
@@ -90,7 +90,8 @@ def _mean_words(column: RawColumn) -> float:
     return float((counts * words).sum() / max(1, counts.sum()))
 
 
-def _not_found(file: Path, name: str, columns: Sequence[str]) -> DataError:
+def unknown_column(file: Path, name: str, columns: Sequence[str]) -> DataError:
+    """The error for a column `name` of data.text that is not among `columns`."""
     near = nearest_name(name, columns)
     remedy = f"Did you mean {setting(_KEY, near)}?" if near else f"Its columns are {listed(columns[:_NAMED])}"
     return DataError(f"column not found ({_KEY})", file=file, column=name, remedy=remedy, code="not-found")

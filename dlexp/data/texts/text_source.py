@@ -19,7 +19,7 @@ from dlexp.data.paths import did_you_mean
 from dlexp.data.splits.division import RowKeys, SplitBy
 from dlexp.data.splitting import Rows, Shares
 from dlexp.data.tables.column_names import column_names
-from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
+from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind, targets_of
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
@@ -30,7 +30,7 @@ from dlexp.data.tables.split_columns import row_keys
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
 from dlexp.data.texts.missing_target import left_without_target, with_targets, with_way_out
 from dlexp.data.texts.missing_text import BadText, kept_texts
-from dlexp.data.texts.text_columns import text_columns, texts_of
+from dlexp.data.texts.text_columns import text_columns, texts_of, unknown_column
 from dlexp.data.texts.text_folder import folder_bundle
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.quoting import listed, setting
@@ -87,7 +87,10 @@ def text(
     forms: list[TableForm] = []
 
     def read(file: Path) -> RawTable:
-        drops = _unused(file, separator, text, [*targets, *by.names])
+        names = column_names(file, separator)
+        if names:
+            _refuse_unknown(file, names, targets, text)
+        drops = _unused(names, text, [*targets, *by.names])
         labels = targets if target_kind == "class" else []
         table, form = read_table(file, settings, Marks(missing_values or []), targets, drops, as_texts=labels)
         forms.append(form)
@@ -130,6 +133,8 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     settings, marks = FormSettings.of(arguments), Marks(arguments["missing_values"])
+    if names := column_names(Path(path), arguments["separator"]):
+        _refuse_unknown(Path(path), names, targets, arguments.get("text", AUTO))
     table, _ = read_table(Path(path), settings, marks, targets, {}, targets_only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
     return targets_kind(columns, table.file)
@@ -155,19 +160,19 @@ def _refuse_columns(path: str, given: Mapping[str, object]) -> None:
             raise ConfigError.one(f"data.{key}", str(value), rule, f"Remove data.{key}", code="cannot-combine")
 
 
-def _unused(file: Path, separator: str, text: str | Sequence[str], used: Sequence[str]) -> dict[str, str]:
+def _unused(names: Sequence[str], text: str | Sequence[str], used: Sequence[str]) -> dict[str, str]:
     """The columns that are neither texts nor targets nor divide the rows, as data.columns drops them."""
     if text == "auto":
         return {}
     wanted = {*names_of(text), *used}
-    return {name: "drop" for name in column_names(file, separator) if name not in wanted}
+    return {name: "drop" for name in names if name not in wanted}
 
 
 def _read(
     table: RawTable, text: str | Sequence[str], targets: Sequence[str], kind: str, by: SplitBy
 ) -> tuple[LabeledTexts, RowKeys]:
     """The texts of all rows, and what divides them. Raises DataError with the problems of all columns."""
-    check_names(table.file, table.names, targets)
+    _refuse_unknown(table.file, table.names, targets, text)
     problems: list[ColumnProblem] = []
     notes = list(table.notes)
     learned = targets_of(table, targets, kind, problems, notes)
@@ -188,6 +193,15 @@ def _read(
     together = setting("data.group", names[0]) if len(names) == 1 and not by.names and not table.several else ""
     values = () if learned[1] else tuple(targets)
     return LabeledTexts(texts, learned[0], learned[1], values, bad, tuple(notes), facts=facts, together=together), keys
+
+
+def _refuse_unknown(file: Path, there: Sequence[str], targets: Sequence[str], text: str | Sequence[str]) -> None:
+    """Raise DataError for all columns of data.target and data.text that are not among `there`."""
+    found = [(name, not_found(file, there, targets, name)) for name in targets]
+    wanted = [] if text == AUTO else names_of(text)
+    found += [(name, unknown_column(file, name, there)) for name in wanted if name not in there]
+    problems = [ColumnProblem(error, name) for name, error in found if error is not None]
+    raise_all(problems, file, {})
 
 
 def _refusal(table: RawTable, column: str, message: str, row: int, remedy: str) -> DataError:

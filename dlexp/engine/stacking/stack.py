@@ -60,6 +60,7 @@ class RunStack:
             noise=None,
             max_norm=None,
             check_every_step=False,
+            graphs=None,
         )
         self._state = TrainState(
             nn.ModuleDict({"model": self.network}),

@@ -9,7 +9,9 @@ Symbols: B samples, T positions of the longest sequence, D size of the input of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from dlexp.models.sequences.inputs import kept_positions
 
 FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
+_RECORDED: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded states", default=None)
 _STEPS = {nn.RNN: vanilla_step, nn.LSTM: lstm_step, nn.GRU: gru_step}
 
 
@@ -50,8 +53,8 @@ class FusedRecurrence(Recurrence):
 
     def forward(self, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
         """(B, T, D) -> (B, T, H), state."""
-        if torch.compiler.is_exporting():
-            return self._scanned(x)
+        if torch.compiler.is_exporting() or _RECORDED.get() is not None:
+            return self._scanned(x, state)
         outputs, final = self.layer(x, None if state is None else self._given(state))
         return outputs, self._states(final)
 
@@ -68,12 +71,13 @@ class FusedRecurrence(Recurrence):
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         return tuple(self.layer.get_parameter(name) for name in names)
 
-    def _scanned(self, x: Tensor) -> tuple[Tensor, States]:
-        """The same by single steps, from zeros: torch's exporter makes the length of its layers a constant."""
+    def _scanned(self, x: Tensor, state: States | None) -> tuple[Tensor, States]:
+        """The same by single steps: torch's exporter fixes the length of its layers, and none is recorded."""
         of_input, of_state, bias, state_bias = self.weights()
         product = F.linear(x, of_input, bias)
-        first = product.new_zeros(x.shape[0], self.layer.hidden_size)
-        state = (first, first.clone()) if isinstance(self.layer, nn.LSTM) else (first,)
+        if state is None:
+            first = product.new_zeros(x.shape[0], self.layer.hidden_size)
+            state = (first, first.clone()) if isinstance(self.layer, nn.LSTM) else (first,)
         step = _STEPS[type(self.layer)]
         return over_steps(lambda own, s: step(own, F.linear(s[0], of_state, state_bias), s), product, state)
 
@@ -117,7 +121,7 @@ class CellRecurrence(Recurrence):
 
 def over_steps(step: Callable[[Tensor, States], States], product: Tensor, state: States) -> tuple[Tensor, States]:
     """Outputs (B, T, H) and the last state of `step` over the positions of `product` (B, T, P)."""
-    if torch.compiler.is_exporting():  # a loop of Python would fix the length
+    if torch.compiler.is_exporting() and not _is_one(product.shape[1]):  # a loop of Python would fix the length
         from torch._higher_order_ops.scan import scan
 
         def combine(before: list[Tensor], own: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -130,7 +134,29 @@ def over_steps(step: Callable[[Tensor, States], States], product: Tensor, state:
     for own in product.unbind(1):
         state = step(own, state)
         outputs.append(state[0])
+    if (recorded := _RECORDED.get()) is not None:
+        recorded.append(outputs)
     return torch.stack(outputs, 1), state
+
+
+@contextmanager
+def recorded_states() -> Iterator[list[list[Tensor]]]:
+    """Run recurrent layers step by step, and record the outputs (B, H) of each step of each direction that is run.
+
+    The directions of a layer come in the order forward, backward; each output is computed of the one before, so that
+    gradients of it go through time.
+    """
+    found: list[list[Tensor]] = []
+    token = _RECORDED.set(found)
+    try:
+        yield found
+    finally:
+        _RECORDED.reset(token)
+
+
+def _is_one(length: int | torch.SymInt) -> bool:
+    """Whether a length is fixed, and 1: the next position of a sequence."""
+    return isinstance(length, int) and length == 1
 
 
 class RecurrentLayer(nn.Module):

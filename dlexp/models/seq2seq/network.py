@@ -128,7 +128,7 @@ class Seq2SeqNetwork(nn.Module):
         self.encoder, self.bridge, self.decoder = encoder, nn.ModuleList(bridge), decoder
         self.begin, self.states = begin, states
 
-    def encode(self, values: Tensor, lengths: Tensor | None = None) -> Seq2SeqState:
+    def initial(self, values: Tensor, lengths: Tensor | None = None) -> Seq2SeqState:
         """The state of the decoder in front of the first token of the targets."""
         values = at_least_one_position(values)
         memory, finals = self.encoder(values, lengths)
@@ -160,12 +160,12 @@ class Seq2SeqNetwork(nn.Module):
             previous: (B, U) target tokens shifted right, beginning with `begin`.
             previous_lengths: (B,) of the targets: what stands behind changes nothing, and has no meaning in the output.
         """
-        state = self.encode(values, lengths)
+        state = self.initial(values, lengths)
         return self.decoder.scores(self.decoder.read(previous, state)[0], state)
 
     def start(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Seq2SeqState]:
         """Scores (B, V) of the first token of each target, and the state."""
-        state = self.encode(values, lengths)
+        state = self.initial(values, lengths)
         return self.step(torch.full((len(values),), self.begin, device=values.device), state)
 
     def step(self, tokens: Tensor, state: Seq2SeqState) -> tuple[Tensor, Seq2SeqState]:
@@ -182,7 +182,7 @@ class Seq2SeqNetwork(nn.Module):
         previous_lengths: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The weights of the source positions, "decoder.cross" (B, 1, U, T); {} without attention."""
-        state = self.encode(values, lengths)
+        state = self.initial(values, lengths)
         if self.decoder.attention is None or state.keys is None:
             return {}
         outputs, _ = self.decoder.read(previous, state)

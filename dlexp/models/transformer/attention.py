@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.models.transformer.cache import CacheLayer, KeysValues
 from dlexp.models.transformer.positions import Rotation, rotated
-
-KeysValues = tuple[Tensor, Tensor]  # (B, G, K, E) each
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,13 @@ def attention_weights(queries: Tensor, keys: Tensor, given: Pattern) -> Tensor:
     return weights if given.reached is None else weights.masked_fill(~given.reached, 0)
 
 
-def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None) -> Tensor:
-    """(B, Q, D) with heads side by side; the explicit path where weights are asked for, which come before dropout."""
+def _mixed(
+    queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None, ndim: int = 3
+) -> Tensor:
+    """(B, Q, D) with heads side by side; the explicit path where weights are asked for, which come before dropout.
+
+    With `ndim` 2, (B, D) of a single query.
+    """
     keys, values = held
     if weights is None:
         found = attended(queries, keys, values, given, dropout)
@@ -107,7 +111,15 @@ def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, we
         weights.append(attention_weights(queries, keys, given))
         dropped = F.dropout(weights[-1], dropout) if dropout else weights[-1]
         found = dropped.to(values.dtype) @ _for_each_head(values, queries)
-    return found.transpose(1, 2).flatten(2)
+    return found.transpose(1, 2).flatten(2) if ndim == 3 else found.flatten(1)
+
+
+def _by_head(projected: Tensor, size: int) -> Tensor:
+    """(B, T, heads E) -> (B, heads, T, E); (B, heads E) -> (B, heads, 1, E)."""
+    if projected.ndim == 2:
+        return projected.view(projected.shape[0], -1, 1, size)  # len() fixes the size of an export
+    parts: Tensor = projected.unflatten(-1, (-1, size))
+    return parts.transpose(1, 2)
 
 
 def _for_each_head(shared: Tensor, queries: Tensor) -> Tensor:
@@ -152,24 +164,26 @@ class SelfAttention(nn.Module):
         found: Tensor = self.out(_mixed(queries, held, given, self._probability(), weights))
         return found
 
-    def continued(self, x: Tensor, given: Pattern, past: KeysValues | None) -> tuple[Tensor, KeysValues]:
-        """(B, Q, D) -> (B, Q, D) of queries that also attend to the keys of `past`, and all keys and values.
+    def continued(self, x: Tensor, given: Pattern, cache: CacheLayer) -> Tensor:
+        """(B, Q, D) -> (B, Q, D) of queries that attend to all keys of `cache`, which takes in theirs.
 
         Args:
-            x: The new positions.
-            given: For the keys of `past` followed by the new ones.
-            past: Keys and values of earlier positions, None for none.
+            x: The new positions; (B, D) -> (B, D) of one for each sequence.
+            given: For all keys, those of the new positions last.
+            cache: Keys and values of this layer.
         """
-        queries, (keys, values) = self._projected(x, given.rotation)
-        if past is not None:
-            keys, values = torch.cat([past[0], keys], 2), torch.cat([past[1], values], 2)
-        return self.out(_mixed(queries, (keys, values), given, self._probability(), None)), (keys, values)
+        queries, held = self._projected(x, given.rotation)
+        mixed = _mixed(queries, cache.extend(*held), given, self._probability(), None, x.ndim)
+        found: Tensor = self.out(mixed)
+        return found
 
     def _projected(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, KeysValues]:
-        parts = self.queries_keys_values(x).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
-        queries, keys, values = parts.split([self.heads, self.kv_heads, self.kv_heads], 1)
-        if rotation is not None:
-            queries, keys = rotated(queries, rotation), rotated(keys, rotation)
+        parts = _by_head(self.queries_keys_values(x), self.head_size)
+        if rotation is None:
+            queries, keys, values = parts.split([self.heads, self.kv_heads, self.kv_heads], 1)
+        else:
+            turned, values = parts.split([self.heads + self.kv_heads, self.kv_heads], 1)
+            queries, keys = rotated(turned, rotation).split([self.heads, self.kv_heads], 1)
         return queries, (keys, values)
 
     def _probability(self) -> float:
@@ -193,12 +207,12 @@ class CrossAttention(nn.Module):
 
     def read(self, memory: Tensor) -> KeysValues:
         """Keys and values of the sequence that is attended to, (B, K, D)."""
-        keys, values = self.keys_values(memory).unflatten(-1, (-1, self.head_size)).transpose(1, 2).chunk(2, 1)
+        keys, values = _by_head(self.keys_values(memory), self.head_size).chunk(2, 1)
         return keys, values
 
     def answered(self, x: Tensor, held: KeysValues, given: Pattern, weights: list[Tensor] | None = None) -> Tensor:
-        """(B, Q, D) -> (B, Q, D), with keys and values that were read before."""
-        queries = self.queries(x).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+        """(B, Q, D) -> (B, Q, D), or (B, D) -> (B, D), with keys and values that were read before."""
+        queries = _by_head(self.queries(x), self.head_size)
         p = self.dropout if self.training else 0.0
-        found: Tensor = self.out(_mixed(queries, held, given, p, weights))
+        found: Tensor = self.out(_mixed(queries, held, given, p, weights, x.ndim))
         return found

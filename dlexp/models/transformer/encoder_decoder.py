@@ -14,18 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.models.transformer.attention import CrossAttention
+from dlexp.models.transformer.cache import KeyValueCache, empty_cache
 from dlexp.models.transformer.encoder import positions_for
 from dlexp.models.transformer.initialization import initialize_as_published_first
 from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import (
-    InputVectors,
-    KeyValueCache,
-    Stack,
-    attended_positions,
-    empty_cache,
-    key_pattern,
-)
+from dlexp.models.transformer.stacks import InputVectors, Stack, attended_positions, key_pattern
 
 __all__ = ["transformer"]
 
@@ -106,17 +100,20 @@ class Transformer(nn.Module):
         """
         if self.begin is None:
             raise ValueError("transformer generates from a token that targets begin with, and these targets have none")
+        state = self.initial(values, lengths)
+        return self.step(torch.full((len(values),), self.begin, device=values.device), state)
+
+    def initial(self, values: Tensor, lengths: Tensor | None) -> KeyValueCache:
+        """The state in front of the first target token."""
         memory = self.encode(values, lengths)
         read = tuple(_cross(layer).read(memory) for layer in self.decoder.layers)
-        state = replace(empty_cache(len(values), values.device), read=read, sources=attended_positions(values, lengths))
-        return self.step(torch.full((len(values),), self.begin, device=values.device), state)
+        state = empty_cache(values.shape[0], values.device)
+        return replace(state, read=read, sources=attended_positions(values, lengths))
 
     def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""
-        end = state.at.shape[1] + 1
-        at = torch.full((len(tokens), 1), end - 1, device=tokens.device)
-        x = self.target_entry(tokens[:, None], at, end)
-        states, state = self.decoder.continued(x, torch.ones_like(at, dtype=torch.bool), at, state)
+        x = self.target_entry(tokens[:, None], state.ends, state.length + 1)
+        states, state = self.decoder.continued(x, state.ends, state)
         return self.head(states[:, -1]), state
 
     def _embedded(self, previous: Tensor) -> Tensor:

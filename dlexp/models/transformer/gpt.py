@@ -7,16 +7,16 @@ vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from dlexp.models.transformer.cache import KeyValueCache, empty_cache
 from dlexp.models.transformer.encoder import positions_for
 from dlexp.models.transformer.initialization import initialize_as_gpt
 from dlexp.models.transformer.layers import Sizes
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import InputVectors, KeyValueCache, Stack, attended_positions, empty_cache
+from dlexp.models.transformer.stacks import InputVectors, Stack, attended_positions
 
 __all__ = ["gpt"]
 
@@ -69,16 +69,15 @@ class Gpt(nn.Module):
         assert keep is not None
         at = torch.arange(values.shape[1], device=values.device).expand(len(values), -1)
         x = self._embedded(values)
-        empty = replace(empty_cache(len(values), values.device), has_gaps=not bool(keep.all()))
-        states, kept = self.stack.continued(x, keep, at, empty)
+        empty = empty_cache(len(values), values.device, has_gaps=not bool(keep.all()))
+        states, kept = self.stack.continued(x, at, empty, keep)
         last = states[torch.arange(len(values), device=values.device), lengths - 1]
         return self.head(last), kept
 
     def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""
-        at = (state.at.masked_fill(~state.keep, -1).amax(1, keepdim=True) if state.has_gaps else state.at[:, -1:]) + 1
-        x = self.entry(tokens[:, None], at, state.at.shape[1] + 1)
-        states, state = self.stack.continued(x, torch.ones_like(at, dtype=torch.bool), at, state)
+        x = self.entry(tokens[:, None], state.ends, state.length + 1)
+        states, state = self.stack.continued(x, state.ends, state)
         return self.head(states[:, -1]), state
 
     def _embedded(self, values: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from dlexp.models.layers import activation
-from dlexp.models.transformer.attention import CrossAttention, KeysValues, Pattern, SelfAttention
+from dlexp.models.transformer.attention import CrossAttention, Pattern, SelfAttention
+from dlexp.models.transformer.cache import CacheLayer, KeysValues
 
 PLAIN = ("relu", "gelu", "gelu_tanh", "silu")
 GATED = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
@@ -95,7 +96,9 @@ class FeedForward(nn.Module):
             hidden = self.activation(gates) * values
         else:
             hidden = self.activation(hidden)
-        found: Tensor = self.contract(self.dropout(hidden))
+        if self.dropout.training:  # a step of a single token would spend more time in calls than in arithmetic
+            hidden = self.dropout(hidden)
+        found: Tensor = self.contract(hidden)
         return found
 
 
@@ -150,32 +153,32 @@ class TransformerLayer(nn.Module):
         self,
         x: Tensor,
         given: Pattern,
-        past: KeysValues | None,
+        cache: CacheLayer,
         read: KeysValues | None = None,
         read_pattern: Pattern | None = None,
-    ) -> tuple[Tensor, KeysValues]:
-        """(B, T, D) -> (B, T, D) of positions behind those of `past`, and keys and values of all.
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D) of the last positions of `cache`, which takes in their keys and values.
 
         Args:
-            x: New positions.
-            given: Which of the keys of `past`, followed by the new ones, count.
-            past: Keys and values of earlier positions, None for none.
+            x: New positions; (B, D) -> (B, D) of one for each sequence.
+            given: Which of all keys, those of the new positions last, count.
+            cache: Keys and values of this layer.
             read: Those of the other sequence, by `CrossAttention.read`.
             read_pattern: Which positions of it count.
         """
-        found, held = self.attention.continued(self._front(x, self.attention_norm), given, past)
+        found = self.attention.continued(self._front(x, self.attention_norm), given, cache)
         x = self._added(x, found, self.attention_norm)
         if self.cross is not None and read is not None:
             assert self.cross_norm is not None
             found = self.cross.answered(self._front(x, self.cross_norm), read, read_pattern or Pattern())
             x = self._added(x, found, self.cross_norm)
-        return self._added(x, self.ffn(self._front(x, self.ffn_norm)), self.ffn_norm), held
+        return self._added(x, self.ffn(self._front(x, self.ffn_norm)), self.ffn_norm)
 
     def _front(self, x: Tensor, norm: nn.Module) -> Tensor:
         found: Tensor = norm(x) if self.is_before else x
         return found
 
     def _added(self, x: Tensor, found: Tensor, norm: nn.Module) -> Tensor:
-        total = x + self.residual_dropout(found)
+        total = x + (self.residual_dropout(found) if self.residual_dropout.training else found)
         behind: Tensor = total if self.is_before else norm(total)
         return behind

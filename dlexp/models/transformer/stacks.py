@@ -1,19 +1,16 @@
-"""Layers on top of each other, what stands in front of them, and what is kept between two steps.
+"""Layers on top of each other, and what stands in front of them.
 
-Symbols: B samples, T positions, S positions of the source, P positions that are kept, D size of a token, H heads, V
-tokens of the vocabulary, C channels of a series.
+Symbols: B samples, T positions, D size of a token, H heads, V tokens of the vocabulary, C channels of a series.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from dlexp.models.sequences.inputs import kept_positions
-from dlexp.models.transformer.attention import KeysValues, Pattern, head_size, pattern
+from dlexp.models.transformer.attention import Pattern, head_size, pattern
+from dlexp.models.transformer.cache import KeyValueCache
 from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.positions import Positions, Relative
 
@@ -74,34 +71,6 @@ class InputVectors(nn.Module):
         return found
 
 
-@dataclass(frozen=True)
-class KeyValueCache:
-    """What a decoder keeps of B sequences: keys and values of all layers, never changed in place.
-
-    held     of the positions so far, for each layer
-    keep     (B, P) bool: which of them belong to the sequence; prompts of different lengths leave gaps
-    at       (B, P) int64: their positions in the sequence
-    read     keys and values of the source, for each layer; () without a source
-    sources  (B, S) bool: which positions of the source count; None for all
-    has_gaps whether some position so far is padding
-    """
-
-    held: tuple[KeysValues, ...]
-    keep: Tensor
-    at: Tensor
-    read: tuple[KeysValues, ...] = ()
-    sources: Tensor | None = None
-    has_gaps: bool = False
-
-    def select(self, positions: Tensor) -> Self:
-        """The state of the sequences at `positions` (K,) int64, in that order; one may come several times."""
-        rows = [tuple((k[positions], v[positions]) for k, v in part) for part in (self.held, self.read)]
-        sources = None if self.sources is None else self.sources[positions]
-        return replace(
-            self, held=rows[0], keep=self.keep[positions], at=self.at[positions], read=rows[1], sources=sources
-        )
-
-
 class Stack(nn.Module):
     """Layers, and a last normalization where they have theirs in front.
 
@@ -146,32 +115,29 @@ class Stack(nn.Module):
         mask = at <= at[:, None]
         return pattern(mask if keep is None else mask & keep[:, None, None], bias, rotation)
 
-    def continued(self, x: Tensor, keep: Tensor, at: Tensor, past: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
+    def continued(
+        self, x: Tensor, at: Tensor, past: KeyValueCache, keep: Tensor | None = None
+    ) -> tuple[Tensor, KeyValueCache]:
         """(B, T, D) of positions behind those of `past`, and what is kept of all.
 
         Args:
             x: New positions; T = 1, or `past` is empty.
-            keep: (B, T) bool, which belong to their sequences.
             at: (B, T), their positions in the sequences.
             past: Of earlier positions.
+            keep: (B, T) bool, which belong to their sequences; None for all.
         """
-        known, places = torch.cat([past.keep, keep], 1), torch.cat([past.at, at], 1)
-        mask = known[:, None, None] if past.has_gaps or x.shape[1] > 1 else None
-        if mask is not None and x.shape[1] > 1:
-            mask = mask & (at[:, None, None, :] <= at[:, None, :, None])
-        given = pattern(mask, self.relative.bias(at, places), self.relative.rotation(at))
-        from_source = key_pattern(past.sources)
-        held = []
+        ends = at[:, -1:] + 1 if keep is None else at.masked_fill(~keep, -1).amax(1, keepdim=True) + 1
+        state = past.extended(keep, at, ends)
+        mask = state.keep[:, None, None] if state.has_gaps else None
+        if x.shape[1] > 1:
+            order = at[:, None, None, :] <= at[:, None, :, None]
+            mask = order if mask is None else mask & order
+        given = pattern(mask, self.relative.bias(at, state.at), self.relative.rotation(at))
+        from_source = key_pattern(state.sources)
+        x = x if x.shape[1] != 1 else x[:, 0]
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, TransformerLayer)
-            before = past.held[number] if past.held else None
-            read = past.read[number] if past.read else None
-            x, found = layer.continued(x, given, before, read, from_source)
-            held.append(found)
-        return self.norm(x), replace(past, held=tuple(held), keep=known, at=places)
-
-
-def empty_cache(rows: int, device: torch.device) -> KeyValueCache:
-    """The state before the first position."""
-    at = torch.zeros(rows, 0, dtype=torch.int64, device=device)
-    return KeyValueCache((), at.bool(), at)
+            read = state.read[number] if state.read else None
+            x = layer.continued(x, given, state.layer(number), read, from_source)
+        found: Tensor = self.norm(x)
+        return found if found.ndim == 3 else found[:, None], state

@@ -126,11 +126,21 @@ class Lookahead(PartedOptimizer):
         with torch.no_grad():
             for group in self.param_groups:
                 group["updates"] += 1
-                if group["updates"] % group["sync_every"] == 0 and (fast := self._with("slow", group)):
+                if isinstance(group["updates"], Tensor):  # in a graph, which has no branches
+                    self._sync_if(group["updates"] % group["sync_every"] == 0, group)
+                elif group["updates"] % group["sync_every"] == 0 and (fast := self._with("slow", group)):
                     slow = [base.state[p]["slow"] for p in fast]
                     torch._foreach_lerp_(slow, fast, group["slow_step"])
                     torch._foreach_copy_(fast, slow)
         return None
+
+    def _sync_if(self, due: Tensor, group: dict[str, Any]) -> None:
+        """The update of the slow weights where `due`, shape () bool, is true."""
+        for fast in self._with("slow", group):
+            slow = self.parts[0].state[fast]["slow"]
+            moved = slow.lerp(fast, group["slow_step"])
+            slow.copy_(torch.where(due, moved, slow))
+            fast.copy_(torch.where(due, moved, fast))
 
     def eval(self) -> None:
         """Set the slow weights in the network, until `train`."""

@@ -67,7 +67,7 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int)
     """Title, units, scale and legend of a panel."""
     axes.set_title("learning rate" if name == "lr" else name)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     finite = [value for value in values if math.isfinite(value)]
     if is_share(name):

@@ -68,7 +68,7 @@ def _history(trials: Sequence[Trial], metric: str, maximize: bool) -> bytes:
     best.append((trials[-1]["number"], best[-1][1]))  # later trials were not better
     axes.step(*zip(*best, strict=True), where="post", color=_BEST, label="best so far")
     axes.set_xlabel("trial")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _metric_axis(axes, metric, maximize, [trial["value"] for trial in trials])
     axes.legend(fontsize="small")
     return as_png(figure)
@@ -96,7 +96,7 @@ def _intermediate(trials: Sequence[Trial], metric: str, maximize: bool) -> bytes
         fontsize="small",
     )
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _metric_axis(axes, metric, maximize, [value for trial in trials for value in trial["epochs"].values()])
     return as_png(figure)
 

@@ -184,7 +184,7 @@ def _rate_found(story: RunStory) -> tuple[Html, ...]:
 def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
     if not story.summary:
         return (paragraph("The run has not finished, so nothing was evaluated."),)
-    text = "No split was evaluated. Create confusion matrix, mistakes and predictions with:"
+    text = "No split was evaluated. Measure it with intervals, figures and predictions:"
     return (paragraph(text), code(command("evaluate", Path(story.place))))
 
 

@@ -58,21 +58,31 @@ def decode_stepwise(network: StepwiseNetwork, first: First, choose: Choice, how:
     lengths = torch.zeros(count, dtype=torch.int64, device=device)
     scores = torch.zeros(count, dtype=torch.float64, device=device)
     finished = torch.zeros(count, dtype=torch.bool, device=device)
-    running = torch.arange(count, device=device)
+    running, are_all = torch.arange(count, device=device), True
     for step in range(how.most if count else 0):
         wanted = penalized(logits, seen, how.penalty)
         tokens = choose(wanted, running, step)
-        scores[running] += wanted.double().log_softmax(-1).gather(1, tokens[:, None])[:, 0]
-        goes_on = torch.ones_like(tokens, dtype=torch.bool) if how.end is None else tokens != how.end
-        finished[running[~goes_on]] = True
-        running, tokens = running[goes_on], tokens[goes_on]
-        found[running, step] = tokens
-        lengths[running] += 1
-        if not len(running) or step + 1 == how.most:
+        gained = wanted.double().log_softmax(-1).gather(1, tokens[:, None])[:, 0]
+        if are_all:  # a step of a small network takes less time than a few writes by index
+            scores += gained
+        else:
+            scores[running] += gained
+        is_end = None if how.end is None else tokens == how.end
+        if is_end is not None and bool(is_end.any()):
+            over, kept = running[is_end], (~is_end).nonzero()[:, 0]
+            finished[over], lengths[over] = True, step
+            running, tokens, are_all = running[kept], tokens[kept], False
+            if not len(running):
+                break
+            if step + 1 < how.most:
+                state, seen = state.select(kept), None if seen is None else seen[kept]
+        if are_all:
+            found[:, step] = tokens
+        else:
+            found[running, step] = tokens
+        if step + 1 == how.most:
+            lengths[running] = how.most
             break
-        if not bool(goes_on.all()):
-            kept = goes_on.nonzero()[:, 0]
-            state, seen = state.select(kept), None if seen is None else seen[kept]
         if seen is not None:
             seen.scatter_(1, tokens[:, None], True)
         logits, state = network.step(tokens, state)

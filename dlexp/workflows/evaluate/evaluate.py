@@ -19,6 +19,7 @@ from dlexp.metrics.reports.report import Report
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.evaluate.texts import with_mistaken_texts
+from dlexp.workflows.evaluate.through_time import with_gradient_through_time
 from dlexp.workflows.run_record.drift import DATA, check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_eval_weights
@@ -84,7 +85,7 @@ def write_evaluation(
     folder, spec = run / "eval" / split, experiment.bundle.spec
     references = None if experiment.bundle.references is None else experiment.bundle.references(split)
     report = experiment.metrics.report(spec, result.state, resampling, references)
-    report = with_mistaken_texts(report, experiment.bundle)
+    report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,

@@ -31,6 +31,7 @@ _MADE = (
     "predicted*",
     "residuals*",
     "attention-*",
+    "gradient_through_time",
 )
 _SPLIT = "{split}"
 

@@ -32,6 +32,8 @@ from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.example_sequences import copied, random_sequences
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
+from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
+from dlexp.workflows.export.stepwise_parts import LOGITS, Encoding
 from dlexp.workflows.export.vocabulary_file import write_vocabulary
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
@@ -96,11 +98,16 @@ def export_run(
         raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number >= 0", code="out-of-range")
     suffix, make = FORMATS[request.kind]
     path = request.out or stored.run / "export" / f"model{suffix}"
-    if path.exists() and not request.force:
-        raise ConfigError.one(
-            "--out", path, "already exists", "Add --force to overwrite it, or use another name.", code="already-exists"
-        )
+    stepwise = _puts_out_tokens(stored)
+    if stepwise:
+        refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
     network = _network(stored, request.with_preprocessing)
+    for file in stepwise_files(path) if stepwise else [path]:
+        if file.exists() and not request.force:
+            remedy = "Add --force to overwrite it, or use another name."
+            raise ConfigError.one("--out", file, "already exists", remedy, code="already-exists")
+    if stepwise:
+        return _stepwise(stored, network, path, request, options)
     with torch.inference_mode():
         batches = list(_batches(stored, request, say))
         answers = [forward(network, inputs) for inputs in batches]
@@ -124,11 +131,6 @@ def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
         kinds = "sequences, and inputs of one tensor of a fixed shape"
         rule = f"export is supported only for {kinds}, got {describe_kind(inputs.kind)}"
         raise ConfigError.one("data", option, rule, code="not-supported")
-    targets = stored.experiment.bundle.spec.targets
-    if isinstance(targets, TokenTargetSpec) and targets.begin is not None:
-        rule = "cannot be exported: a sequence is put out token by token, which is a program around the network"
-        remedy = "Use dlexp predict, or run.network() in Python."
-        raise ConfigError.one("task", stored.experiment.config.task.option, rule, remedy, code="not-supported")
     networks = stored.experiment.networks
     # The weights of a loss are not part of the prediction.
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
@@ -142,6 +144,30 @@ def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
     if with_preprocessing:
         return inference_pipeline(stored).eval()
     return networks["model"].eval()
+
+
+def _puts_out_tokens(stored: RestoredRun) -> bool:
+    """Whether the network puts out a sequence token by token."""
+    targets = stored.experiment.bundle.spec.targets
+    return isinstance(targets, TokenTargetSpec) and targets.begin is not None
+
+
+def _stepwise(
+    stored: RestoredRun, network: nn.Module, path: Path, request: ExportRequest, options: RestoreOptions
+) -> dict[str, Any]:
+    """Encoder and step, each in a file, and a manifest. Raises as `export_run`."""
+    spec = stored.experiment.bundle.spec
+    assert isinstance(spec.inputs, TokenSpec | SeriesSpec) and isinstance(spec.targets, TokenTargetSpec)
+    if not isinstance(network, Encoding):
+        rule = f"{type(network).__name__} has no method initial(values, lengths), the state in front of the first token"
+        raise ConfigError.one("model", stored.experiment.config.model.option, rule, code="not-supported")
+    example = next(random_sequences(spec.inputs, _SIZES[1:]))
+
+    def facts(scores: Tensor) -> dict[str, Any]:
+        found = _facts(stored, request, options, (example, scores))
+        return found | {"output": {**found["output"], "name": LOGITS}}
+
+    return export_stepwise(network, (spec.inputs, spec.targets), path, request.tolerance, facts)
 
 
 def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Field]:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import ConfigError, Problem
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
+from dlexp.tasks.base import AnswersTexts
 from dlexp.types import Batch, select, to_device
 from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
 from dlexp.workflows.predict.inputs import Inputs
@@ -74,6 +76,7 @@ def answer(
     stored = runs[0]
     for run in runs:
         _set_generation(run, request)
+    request = _asked(runs, request)
     rows = _Rows(stored, request, writer)
     groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
     for group, answers in _answered(runs, groups):
@@ -126,6 +129,25 @@ def _set_generation(stored: RestoredRun, request: PredictRequest) -> None:
         raise ConfigError(
             [Problem(word, "", rule, remedies.get(word, "Remove it."), code="no-effect") for word in given.changed]
         )
+
+
+def _asked(runs: Sequence[RestoredRun], request: PredictRequest) -> PredictRequest:
+    """The request whose texts are no samples, where the task compares samples with texts.
+
+    Raises ConfigError for texts without a known token, and for texts without anything to compare them with.
+    """
+    tasks = [run.experiment.task for run in runs]
+    if not request.texts or not all(isinstance(task, AnswersTexts) for task in tasks):
+        return request
+    names = iter(request.names)
+    first = list(islice(names, 1))
+    if not request.inputs and request.given is None and not first:
+        rule = "is compared with images, and none is named"
+        raise ConfigError.one("--text", request.texts[0], rule, "Name files of images too", code="missing-value")
+    for task in tasks:
+        assert isinstance(task, AnswersTexts)
+        task.ask(request.texts)
+    return replace(request, texts=(), names=chain(first, names))
 
 
 def _without_undefined(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files.reading import is_there, read_text
+from dlexp.artifacts.files.writing import read_object
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir, Status
 from dlexp.artifacts.runs.run_files import OF_A_RUN, read_run_file
@@ -29,15 +30,21 @@ class RunSummary:
 
     Attributes:
         path: Its directory.
-        meta: meta.json: code, machine, data, size and, under `config`, the configuration.
         choices: Group -> option.
         status: State, epoch and reason; the state is `died` if the process no longer exists.
+        checked_meta: meta.json, if it has been read; else it was checked by an earlier listing, and is read when asked
+            for.
     """
 
     path: Path
-    meta: Mapping[str, Any]
     choices: Mapping[str, str]
     status: Status
+    checked_meta: Mapping[str, Any] | None = None
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """meta.json: code, machine, data, size and, under `config`, the configuration."""
+        return read_object(self.path / "meta.json") if self.checked_meta is None else self.checked_meta
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -106,7 +113,7 @@ def read_run_summary(folder: Path) -> RunSummary:
     """The run in `folder`. Raises ConfigError if there is none, DlexpError if its files cannot be read."""
     run = RunDir.find(folder)
     meta = read_run_file(run / "meta.json", needs=OF_A_RUN)
-    return RunSummary(run.path, meta, _choices(run / "config.yaml"), true_status(run))
+    return RunSummary(run.path, _choices(run / "config.yaml"), true_status(run), meta)
 
 
 def true_status(run: RunDir) -> Status:

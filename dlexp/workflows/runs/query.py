@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -14,17 +14,24 @@ from typing import Any
 
 from dlexp.artifacts.files.reading import is_file
 from dlexp.artifacts.runs.elsewhere import runs_elsewhere
-from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
+from dlexp.artifacts.runs.run_dir import RunDir, Status, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import MARKS, directories, size_of
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.text.quoting import command
-from dlexp.workflows.run_record.read import DIED, RunSummary, read_run_summary
+from dlexp.workflows.run_record.read import DIED, SPLITS, RunSummary, read_run_summary
+from dlexp.workflows.runs.index import RunIndex, scan
 
 STATES = ("running", "finished", "failed", "interrupted", DIED)
 OWN = ("name", "kind", "state", "age", "data", "model", "seed", "epoch", "epochs", "seconds", "size", "parameters")
 _MORE = ("path", "reason", "started", "monitor")
+_FINAL = ("finished", "failed", "interrupted")
+_ORDER = (
+    *("name", "path", "kind", "state", "reason", "started", "age", "data", "model", "seed", "epoch", "epochs"),
+    *("seconds", "parameters", "monitor"),
+)  # facts of a run
+_OF_NOW = ("name", "path", "age")  # those that depend on its place and on the time
 _WORD = re.compile(r"([A-Za-z_][\w./-]*?(?:\[[^\]]*\])?)\s*(<=|>=|!=|==|=|<|>)\s*(.*)", re.DOTALL)
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _METRIC_COLUMNS = 4
@@ -39,6 +46,7 @@ class Row:
         metrics: split/name -> value.
         directions: split/name -> min or max.
         run: The run, None for another kind.
+        known_size: Size on disk in bytes, None if it is yet to be found.
     """
 
     path: Path
@@ -46,11 +54,12 @@ class Row:
     metrics: Mapping[str, float]
     directions: Mapping[str, str]
     run: RunSummary | None = None
+    known_size: int | None = None
 
     @cached_property
     def size(self) -> int:
         """Size on disk in bytes."""
-        return size_of(self.path)
+        return size_of(self.path) if self.known_size is None else self.known_size
 
     def value(self, key: str) -> Any:
         """A fact, metric, option (`model`) or configuration value (`optim.lr`); ABSENT if it does not exist."""
@@ -92,21 +101,31 @@ def find_runs(kinds: Iterable[str] = ("train",), root: Path | None = None) -> Ru
     for kind in kinds:
         base = root or outputs_root()
         there = list(directories(base, kind))
+        index = None
         if kind == "train":
-            seen = {path.resolve() for path in there}
-            there += [path for path in runs_elsewhere(base) if path.resolve() not in seen]
-        whole, others = rows_of(there, kind)
+            if away := runs_elsewhere(base):
+                seen = {path.resolve() for path in there}
+                there += [path for path in away if path.resolve() not in seen]
+            index = RunIndex(base)
+        whole, others = rows_of(there, kind, index)
+        if index is not None:
+            index.write()
         rows, broken = [*rows, *whole], [*broken, *others]
     rows.sort(key=lambda row: (row.facts["age"], str(row.path)))
     return RunList(rows, sorted(broken))
 
 
-def rows_of(paths: Iterable[Path], kind: str) -> tuple[list[Row], list[tuple[Path, str]]]:
-    """(a row for each valid directory of `kind`, the other directories with their errors)."""
+def rows_of(
+    paths: Iterable[Path], kind: str, index: RunIndex | None = None
+) -> tuple[list[Row], list[tuple[Path, str]]]:
+    """(a row for each valid directory of `kind`, the other directories with their errors).
+
+    index  what is kept of runs whose files are the same, None to read them all
+    """
     rows, broken = [], []
     for path in paths:
         try:
-            rows.append(read_row(path, kind))
+            rows.append(read_row(path, kind) if index is None else _indexed_row(path, index))
         except Exception as error:  # an invalid directory must not prevent listing the others
             broken.append((path, _what_is_wrong(path, kind, error)))
     return rows, broken
@@ -120,6 +139,20 @@ def read_row(path: Path, kind: str) -> Row:
     except OSError as error:
         raise DlexpError(f"cannot read {path}: {error.strerror}", code="system-error") from error
     return _run_row(read_run_summary(path)) if kind == "train" else _other_row(path, kind)
+
+
+def _indexed_row(path: Path, index: RunIndex) -> Row:
+    """The row of a run, of what the index keeps if none of its files has changed. Raises DlexpError as `read_row`."""
+    kept = index.get(path)
+    if kept is not None:
+        size, (facts, metrics, status, ways, choices) = kept
+        return Row(path, _facts(path, facts), metrics, ways, RunSummary(path, choices, Status(**status)), size)
+    scanned = scan(path)
+    row = replace(read_row(path, "train"), known_size=scanned.size)
+    if row.run is not None and row.path == path and row.facts["state"] in _FINAL:
+        facts = {key: value for key, value in row.facts.items() if key not in _OF_NOW}
+        index.put(path, scanned, (facts, row.metrics, asdict(row.run.status)), (row.directions, row.run.choices))
+    return row
 
 
 def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
@@ -185,9 +218,10 @@ def metric_columns(rows: Sequence[Row]) -> list[str]:
         if row.run is None:
             found.update(dict.fromkeys(row.metrics))
             continue
-        monitor = row.run.monitor
-        others = [name for name in row.run.directions if f"val/{name}" != monitor]
-        for name in (monitor, *(f"val/{name}" for name in others[:1]), *(f"test/{name}" for name in others[:1])):
+        monitor = row.facts["monitor"]
+        validated = (name[4:] for name in row.directions if name.startswith("val/") and name != monitor)
+        other = next(validated, None)
+        for name in (monitor, *(() if other is None else (f"val/{other}", f"test/{other}"))):
             if name in row.metrics:
                 found[name] = None
     return sorted(found, key=lambda name: name.startswith("test/"))[:_METRIC_COLUMNS]
@@ -214,16 +248,12 @@ def finished_where(conditions: Sequence[str]) -> list[Path]:
 
 
 def _run_row(run: RunSummary) -> Row:
-    status, parent = run.status, run.path.parent
-    is_member = re.fullmatch(r"seed-\d+", run.path.name) is not None
-    facts = {
-        "name": f"{parent.name}/{run.path.name}" if is_member else run.path.name,
-        "path": str(run.path),
+    status = run.status
+    kept = {
         "kind": "train",
         "state": status.state,
         "reason": status.reason,
         "started": run.meta["started"],
-        "age": time.time() - datetime.fromisoformat(run.meta["started"]).timestamp(),
         "data": run.meta.get("data"),
         "model": run.meta.get("model"),
         "seed": run.seed,
@@ -233,8 +263,18 @@ def _run_row(run: RunSummary) -> Row:
         "parameters": run.meta.get("parameters"),
         "monitor": run.monitor,
     }
-    directions = {f"{split}/{name}": way for split in ("train", "val", "test") for name, way in run.directions.items()}
-    return Row(run.path, facts, run.metrics, directions, run)
+    directions = {f"{split}/{name}": way for split in SPLITS for name, way in run.directions.items()}
+    return Row(run.path, _facts(run.path, kept), run.metrics, directions, run)
+
+
+def _facts(path: Path, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a run: `kept`, and those that depend on its place and on the time."""
+    name = path.name
+    if name.startswith("seed-") and re.fullmatch(r"seed-\d+", name):
+        name = f"{path.parent.name}/{name}"
+    age = time.time() - datetime.fromisoformat(kept["started"]).timestamp()
+    found = {"name": name, "path": str(path), **kept, "age": age}
+    return {key: found[key] for key in _ORDER}
 
 
 def _other_row(path: Path, kind: str) -> Row:

@@ -25,7 +25,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course, follow, learning_rate_columns
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
-from dlexp.engine.state import TrainState, load_weights
+from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
@@ -218,6 +218,8 @@ def _run(
             run.beat(state.epoch)  # the status of a killed run may be older than its checkpoint
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
+        if graphs := setup.graphs:
+            graphs.say = say
         plan = setup.plan(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
             recovery=_recovery(run, experiment, log, say),
@@ -230,7 +232,10 @@ def _run(
         reporter.begin(header)
         try:
             with BackgroundCheckpoints(store) as checkpoints:
-                reason = yield from course(plan, state, checkpoints, stop)
+                try:
+                    reason = yield from course(plan, state, checkpoints, stop)
+                finally:
+                    log.flush()
         except Interrupted as error:
             log.say(str(error))
             again = command("train", "--resume", run.path)
@@ -244,13 +249,14 @@ def _run(
         finally:
             reporter.end()
         log.say(reason)
-        return _finish(run, experiment, state, store, loggers, reason, _both(log.say, reporter.say))
+        if graphs:
+            log.say(graphs.counts.text())
+        return _finish(run, setup, store, loggers, reason, _both(log.say, reporter.say))
 
 
 def _finish(
     run: RunDir,
-    experiment: Experiment,
-    state: TrainState,
+    setup: TrainingSetup,
     checkpoints: CheckpointStore,
     loggers: Loggers,
     reason: str,
@@ -258,6 +264,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Restore the best weights, evaluate the test split if requested, and write the summary."""
     run.check_whole()
+    experiment, state = setup.experiment, setup.state
     best, config = checkpoints.load_best(), experiment.config
     if best is None:
         raise no_best_epoch(run.path, config.monitor, state.epoch)
@@ -275,6 +282,7 @@ def _finish(
         "skipped_updates": state.nonfinite.skipped,
         "rollbacks": state.nonfinite.rollbacks,
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
+        **({"one_graph": setup.graphs.counts.as_dict()} if setup.graphs else {}),
         **experiment_facts(experiment),
     }
     reasons = undefined_metrics(experiment, best["metrics"])
@@ -321,6 +329,8 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
             means = {f"train/{name}": value for name, value in event.means().items()}
             values = {"epoch": event.epoch, "step": event.step, **learning_rate_columns(event.learning_rates), **means}
             log.step(values)
+            if config.trainer.save_every_steps:  # a checkpoint may follow, after which these steps are not repeated
+                log.flush()
             loggers.record(values, "step/")
             run.beat()
 

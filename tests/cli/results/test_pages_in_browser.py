@@ -92,6 +92,22 @@ def test_run_of_a_table(window: Browser) -> None:
     assert_readable(window, Path("two/report.html"))
 
 
+SEQUENCES = {
+    "forecast": "data=sunspots model=mlp model.hidden=[8] loss=quantile",
+    "language-model": "data=corpus data.path=book.txt data.window=16 data.batch_size=8 model=gru model.units=8",
+    "tags": "data=entities data.num_samples=60 model=lstm model.units=8 task.crf=true",
+    "translation": "data=dates data.num_samples=60 model=seq2seq_lstm model.units=8",
+    "recognition": "data=tones data.num_samples=40 model=gru model.units=8",
+}
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_run_of_sequences(window: Browser, kind: str) -> None:
+    Path("book.txt").write_text("\n".join(f"line {number:03d} of a <b>text</b> & more" for number in range(90)))
+    run(f"train -q {SEQUENCES[kind]} trainer.epochs=1 --run-dir one", "evaluate one -q", "report one")
+    assert_readable(window, Path("one/report.html"))
+
+
 def test_several_runs(window: Browser) -> None:
     run(f"{TRAIN} --seeds 2 --run-id one data=iris trainer.test=true", f"{TRAIN} --run-dir two data=wine")
     run(f"{TRAIN} --run-dir three data=iris optim=sgd trainer.test=true")

@@ -127,7 +127,7 @@ def test_attention_is_used_and_its_maps_are_the_weights(attention: str) -> None:
     torch.testing.assert_close(weights.sum(-1)[:4], torch.ones(4, 1, 5))
     assert (weights[4] == 0).all()  # an empty source: zeros, not NaN
     assert (weights.masked_select(~sources.mask[:, None, None, :]) == 0).all()
-    state = model.encode(sources.values, LENGTHS)
+    state = model.initial(sources.values, LENGTHS)
     outputs, _ = model.decoder.read(previous, state)
     context = torch.einsum("but,btm->bum", weights[:, 0], state.memory)
     assert model.decoder.attention is not None and state.keys is not None
@@ -298,7 +298,7 @@ def test_a_run_by_the_command_line(
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
-    assert ended(["export", "run", "--to", "onnx"]) == 2
+    assert ended(["export", "run", "--to", "safetensors"]) == 2
     assert "token by token" in capsys.readouterr().err
     assert ended(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
     lines = (tmp_path / "out.tsv").read_text().splitlines()

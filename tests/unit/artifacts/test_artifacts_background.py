@@ -74,6 +74,11 @@ def test_it_rests_between_writes_and_an_end_does_not_wait_for_the_rest(monkeypat
     assert len(store.written) <= 2
 
 
+@pytest.mark.parametrize(("seconds", "rest"), [(0.004, 0.396), (0.02, 1.0), (0.5, 9.5), (10.0, 190.0)])
+def test_a_write_is_followed_by_a_rest_of_its_size(seconds: float, rest: float) -> None:
+    assert background.rest_after(seconds) == pytest.approx(rest)
+
+
 def save(store: Slow, *numbers: int, then: BaseException | None = None) -> None:
     """Save each number, the first of them until its write has begun, and leave with `then`."""
     with BackgroundCheckpoints(store) as saving:

@@ -108,3 +108,27 @@ def test_words_get_a_time_in_front(tmp_path: Path) -> None:
     first, second = (tmp_path / "train.log").read_text().splitlines()
     assert first.endswith("+00:00 hello")
     assert second.endswith(" again")
+
+
+def test_records_of_steps_wait_for_their_epoch_a_flush_or_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("dlexp.artifacts.runs.metrics_log.time.monotonic", lambda: now[0])
+    log = MetricsLog(tmp_path)
+    log.step({"epoch": 1, "step": 1})  # the first is written at once
+    log.step({"epoch": 1, "step": 2})
+    assert [record["step"] for record in records(tmp_path)] == [1]
+    now[0] += 1.0
+    log.step({"epoch": 1, "step": 3})
+    assert [record["step"] for record in records(tmp_path)] == [1, 2, 3]
+    log.step({"epoch": 1, "step": 4})
+    log.flush()
+    log.step({"epoch": 1, "step": 5})
+    log.epoch({"epoch": 1, "step": 5, "val/loss": 0.5})
+    assert [record["step"] for record in records(tmp_path)] == [1, 2, 3, 4, 5, 5]
+    log.step({"epoch": 2, "step": 6})
+    log.rewind(1, 5)  # also what waits
+    assert [record["step"] for record in records(tmp_path)] == [1, 2, 3, 4, 5, 5]
+    log.flush()
+    assert len(records(tmp_path)) == 6

@@ -8,18 +8,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.data.random_images import pixels, random_images
-from benchmarks.data.random_sequences import VOCABULARY, tokens
+from benchmarks.data.random_sequences import VOCABULARY, WINDOW, tokens, windows
 from benchmarks.training.limits import digits
 from benchmarks.training.limits import images as image_limits
 from benchmarks.training.limits.digits_by_hand import Hand
 from benchmarks.training.limits.inference import folded
 from benchmarks.training.limits.loop import Kernel
 from benchmarks.training.limits.sequences import BareLstm
+from benchmarks.training.limits.transformers import BareEncoder, BareGpt
 from dlexp.data.columns import tensor_of
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.mlp import mlp
 from dlexp.models.recurrent.builders import lstm
 from dlexp.models.resnet import resnet18
+from dlexp.models.transformer.encoder import transformer_encoder
+from dlexp.models.transformer.gpt import gpt
 from dlexp.types import as_tensor
 
 
@@ -66,6 +69,30 @@ def test_the_lstm_is_that_of_dlexp() -> None:
     ids, lengths, _ = tokens(70)
     torch.testing.assert_close(limit(torch.cat([lengths[:, None], ids], 1)), ours(ids, lengths))
     assert shapes(BareLstm(layer_by_layer=False)) == shapes(ours)
+
+
+def test_the_encoder_is_that_of_dlexp() -> None:
+    ours, limit = (
+        transformer_encoder(vocabulary_size=VOCABULARY, num_outputs=10, max_length=60).eval(),
+        BareEncoder().eval(),
+    )
+    _copy_weights(ours, limit)
+    ids, lengths, _ = tokens(70)
+    torch.testing.assert_close(limit(torch.cat([lengths[:, None], ids], 1)), ours(ids, lengths), atol=1e-5, rtol=1e-4)
+
+
+def test_the_language_model_is_that_of_dlexp() -> None:
+    ours, limit = gpt(vocabulary_size=VOCABULARY, num_outputs=VOCABULARY, max_length=WINDOW).eval(), BareGpt().eval()
+    _copy_weights(ours, limit)
+    text, following = windows(3)
+    assert torch.equal(text[1:, 0], following[:-1, -1]) and torch.equal(text[:, 1:], following[:, :-1])
+    torch.testing.assert_close(limit(text), ours(text), atol=1e-5, rtol=1e-4)
+
+
+def _copy_weights(ours: nn.Module, limit: nn.Module) -> None:
+    """In the order in which both name them, weights that are tied once."""
+    for mine, theirs in zip(ours.parameters(), limit.parameters(), strict=True):
+        theirs.data.copy_(mine)
 
 
 def test_batch_norms_fold_into_the_convolutions_before_them() -> None:

@@ -38,3 +38,13 @@ def test_other_metrics_are_plain(name: str) -> None:
 
 def test_digits() -> None:
     assert (percent(0.5, 1), percent(0.0004, 1)) == ("50.0", "0.04")
+
+
+@pytest.mark.parametrize("name", ["val/exact_match", "cer", "test/wer", "token_accuracy"])
+def test_rates_of_sequences_are_shares(name: str) -> None:
+    assert number(name, 0.298) == "29.80 %"
+
+
+@pytest.mark.parametrize("name", ["power", "certainty", "lower", "bleu"])
+def test_other_names_are_numbers(name: str) -> None:
+    assert number(name, 0.298) == "0.298"

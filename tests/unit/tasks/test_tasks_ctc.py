@@ -7,9 +7,11 @@ from itertools import groupby, product
 
 import pytest
 import torch
+from refusals import refused
 from torch import Tensor, nn
 from torchmetrics.functional.text import char_error_rate, word_error_rate
 
+from dlexp.errors import ConfigError
 from dlexp.losses.no_loss import NoLoss
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.tokens.edit_distance import edit_distance
@@ -135,3 +137,15 @@ def test_edit_distance(found: str, true: str, edits: int) -> None:
 def test_a_batch_of_which_nothing_is_recognized_has_a_row_each() -> None:
     assert padded_rows([[], []]).shape == (2, 0)
     assert padded_rows([[1], []]).tolist() == [[1], [-1]]
+
+
+def test_a_network_that_reads_its_target_is_refused() -> None:
+    class Translator(nn.Module):
+        def forward(self, values: Tensor, lengths: Tensor, previous: Tensor, previous_lengths: Tensor) -> Tensor:
+            return values
+
+    task = Ctc(spec=SPEC, loss=NoLoss())
+    assert isinstance(task.around(Steps()), Steps)
+    with pytest.raises(ConfigError) as caught:
+        task.around(Translator())
+    refused(caught.value, "incompatible-data", "model", "model=gru")

@@ -19,8 +19,8 @@ from dlexp.text.time_format import spoken
 from dlexp.workflows.epoch_line import LABELS, epoch_line, formatted, shown_columns
 from dlexp.workflows.reporter import Reporter, RunFacts
 
-# Reading the loss synchronizes with the GPU, and drawing takes a millisecond: both may take 1 % of the time.
-_REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
+# Reading the loss synchronizes with the GPU, and drawing takes milliseconds: both may take half a percent of the time.
+_REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 199.0
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
@@ -101,6 +101,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         self._step: list[str] = []
         self._samples, self._next = (0, time.perf_counter(), 0), 0.0
         self._rate, self._left = "", ""
+        self._ended: EpochRecord | None = None  # the epoch that the bars are to show the end of
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
             print_fact(err, f"  [cyan]{label:<9}[/]", text, _INDENT)
@@ -113,14 +114,12 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         if isinstance(record, EpochRecord):
             self._history.append(record)
             self._best = record if record.is_best else self._best
-            self._done, self._batch = float(record.epoch), self._facts.num_batches
-            self._left = self._pace.left(record.epoch + 1, 0)
-            train = {name: value for name, value in record.values.items() if name.startswith("train/")}
-            self._step = formatted({name.removeprefix("train/"): value for name, value in train.items()})
+            self._done, self._batch, self._ended = float(record.epoch), self._facts.num_batches, record
             if now > self._next:
                 self._draw()
         elif now > self._next:
             self._done, self._batch = record.epoch - 1 + record.batch / record.num_batches, record.batch
+            self._ended = None
             self._left = self._pace.left(record.epoch, record.batch)
             epoch, then, samples = self._samples
             if epoch == record.epoch and record.samples > samples:
@@ -140,10 +139,18 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
     def _draw(self) -> None:
         if self._region is not None:
             started = time.perf_counter()
+            if self._ended is not None:
+                self._show_end(self._ended)
             parts = [self._table(), self._bars()] if self._history else [self._bars()]
             self._region.draw(Group(*parts))
             ended = time.perf_counter()
             self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
+
+    def _show_end(self, record: EpochRecord) -> None:
+        """Put the means of an epoch beside the bars; only for a drawing, since most short epochs have none."""
+        self._left = self._pace.left(record.epoch + 1, 0)
+        train = {name: value for name, value in record.values.items() if name.startswith("train/")}
+        self._step = formatted({name.removeprefix("train/"): value for name, value in train.items()})
 
     def _table(self) -> Text:
         """The best and the last epochs as lines of text; a rich table takes four times as long to draw."""

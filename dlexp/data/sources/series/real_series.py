@@ -21,7 +21,7 @@ from dlexp.data.series.parts import WindowOptions
 from dlexp.data.series.series_set import Floats, Series, SeriesColumns, SeriesSet, filled
 from dlexp.errors import DataError
 
-__all__ = ["co2", "elnino", "goog", "nile", "stocks", "sunspots"]
+__all__ = ["co2", "eeg", "elnino", "goog", "nile", "stocks", "sunspots"]
 
 
 def sunspots(
@@ -153,6 +153,27 @@ def stocks(
     options = WindowOptions(window, horizon, stride, 0, val_fraction, test_fraction, cut)
     found = SeriesSet(None, tuple(series), SeriesColumns(("price",)), Frequency("month"), "time", "")
     return forecast_bundle(found, options, period=period)
+
+
+def eeg(
+    *,
+    window: int = 40,
+    horizon: int = 8,
+    stride: int = 1,
+    period: int = 1,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+) -> DataBundle:
+    """Electroencephalogram: four electrodes, 800 steps in 10 seconds, which matplotlib brings; all four are forecast.
+
+    Each channel comes scaled to mean 0 and deviation 1; the times are those of matplotlib's own example, in seconds.
+    Source: matplotlib's sample data, `eeg.dat`.
+    """
+    values = np.fromfile(_of_matplotlib("eeg.dat"), dtype="<f8").reshape(-1, 4)
+    step = 10 / len(values)
+    names = ("electrode_1", "electrode_2", "electrode_3", "electrode_4")
+    options = WindowOptions(window, horizon, stride, 0, val_fraction, test_fraction)
+    return _one(values, names, step * np.arange(len(values)), Frequency("number", step), options, period)
 
 
 def _one(

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.paths import did_you_mean
 from dlexp.data.series.bundling import forecast_bundle
 from dlexp.data.series.frequency import AUTO
 from dlexp.data.series.parts import WindowOptions
 from dlexp.data.series.reading import ReadingOptions, series_of
 from dlexp.data.series.series_set import REFUSE, SeriesColumns
 from dlexp.data.series.tsf_file import is_tsf, read_tsf
+from dlexp.data.tables.column_names import column_names
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import FormSettings
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
+from dlexp.text.quoting import listed, setting
 
 __all__ = ["series_file"]
+_NAMED = 20  # columns listed in a message
 
 
 def series_file(
@@ -62,8 +66,7 @@ def series_file(
         found = read_tsf(Path(path), gaps)
         return forecast_bundle(found, replace(options, cut="series"), gaps, season)
     if not targets:
-        rule = "data.target is required: the column to forecast, or a list of columns"
-        raise DataError(rule, file=path, remedy="Set data.target=COLUMN", code="missing-value")
+        raise _no_target(path, separator)
     form = {"path": path, "separator": separator, "decimal": decimal, "thousands": thousands}
     settings = FormSettings.of({**form, "encoding": encoding, "sheet": sheet})
     wanted = SeriesColumns(targets, tuple(past), tuple(known), series, time, tuple(calendar))
@@ -77,3 +80,15 @@ def series_file(
     notes = (note, *bundle.notes) if (note := read_form.note()) else bundle.notes
     plain: dict[str, Any] = {**bundle.preprocessing, "form": read_form.plain(), "sort": sort, "declared": declared}
     return replace(bundle, preprocessing=plain, notes=notes)
+
+
+def _no_target(path: str, separator: str) -> DataError:
+    """The error for a table of series without data.target, with its columns; the first one is mostly that of times."""
+    names = column_names(Path(path), separator)
+    if not Path(path).exists():
+        return DataError("file not found", file=path, remedy=did_you_mean(Path(path)), code="not-found")
+    rule = "data.target is required: the column to forecast, or a list of columns"
+    more = f", ... ({len(names):,} in all)" if len(names) > _NAMED else ""
+    have = f". Its columns are {listed(names[:_NAMED])}{more}" if names else ""
+    remedy = f"Set {setting('data.target', names[min(1, len(names) - 1)])}" if names else "Set data.target=COLUMN"
+    return DataError(f"{rule}{have}", file=path, remedy=remedy, code="missing-value")

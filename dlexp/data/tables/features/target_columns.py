@@ -175,7 +175,8 @@ def _classes(table: TargetTable, name: str, notes: list[str]) -> tuple[NDArray[A
         )
     if len(classes) > len(labels.codes) // 2:
         rule = f"has {len(classes)} different classes in {len(labels.codes)} rows"
-        raise table.refusal(rule, name, remedy="Set another data.target, or set data.target_kind=value")
+        values = ", or set data.target_kind=value" if not any(_in_order(label)[0] for label in classes) else ""
+        raise table.refusal(rule, name, remedy=f"Set another data.target{values}")
     notes += _differing_by_case(name, classes)
     return np.argsort(order)[labels.codes].astype(np.int64), classes
 

@@ -75,8 +75,8 @@ def text_in(content: bytes, file: Path | str, encoding: str = AUTO) -> str:
     name = encoding_of(content, True) if encoding == AUTO else encoding
     if name in ("", "binary"):
         rule = "is not text" if name else "must have one encoding: some letters are UTF-8, and others are not"
-        remedy = "Remove it, set data.encoding=cp1252 or the encoding that it has, or save it again as UTF-8."
-        raise DataError(rule, file=file, remedy=remedy)
+        way_out = "Remove it, or save it as UTF-8." if name else "Set data.encoding=cp1252, or save it again as UTF-8."
+        raise DataError(rule, file=file, remedy=way_out)
     try:
         return content.decode("utf-8-sig" if codecs.lookup(name).name == "utf-8" else name)
     except (UnicodeDecodeError, LookupError) as error:

@@ -80,6 +80,12 @@ SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
         ),
         ("data=digits model=lstm", "model", f"Use {IMAGES}, or other data, such as data=docstrings or data=sunspots"),
         ("data=digits model=seq2seq_lstm", "model", f"Use {IMAGES}, or other data, such as data=reverse"),
+        ("data=digits model=clip", "model", f"Use {IMAGES}, or other data, such as data=digit_captions"),
+        (
+            "data=digit_captions model=lstm",
+            "model",
+            "Use model=clip, or other data, such as data=docstrings or data=sunspots",
+        ),
         ("data=digits model=gpt", "model", f"Use {IMAGES}, or other data, such as data=topics"),
         ("data=reverse model=simple_cnn", "model", f"Use {PAIRS}, or other data, such as data=digits"),
         ("data=reverse model=gpt", "model", f"Use {PAIRS}, or other data, such as data=topics"),
@@ -106,6 +112,7 @@ def test_what_does_not_fit_is_answered_with_all_parts_that_do(words: str, where:
         ("entities", "seq2seq", "tagging"),
         ("sunspots", "tagging", "forecasting"),
         ("tones", "classification", "ctc"),
+        ("digit_captions", "classification", "contrastive"),
     ],
 )
 def test_a_task_that_does_not_fit_is_answered_with_the_one_that_does(data: str, task: str, fitting: str) -> None:
@@ -172,6 +179,7 @@ def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -
 
     data = {
         ("image", "class"): "digits",
+        ("image", "captions"): "digit_captions",
         ("tabular", "class"): "iris",
         ("tokens", "class"): "docstrings",
         ("tokens", "tags"): "entities",
@@ -184,3 +192,32 @@ def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -
     for pair, option in data.items():
         for model in _MODELS[pair]:
             assert assemble(load([f"data={option}", f"model={model}"], Catalog()), ()).networks
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "fitting"),
+    [
+        ("docstrings", "seq2seq_lstm", "model=lstm"),
+        ("docstrings", "transformer", "model=lstm"),
+        ("docstrings", "gpt", "model=lstm"),
+        ("entities", "gpt", "model=lstm"),
+        ("sunspots", "transformer_base", "model=gru"),
+        ("topics", "transformer", "model=gpt"),
+        ("digits", "gpt", "model=simple_cnn"),
+    ],
+)
+def test_a_model_of_other_targets_is_answered_with_one_that_fits(data: str, model: str, fitting: str) -> None:
+    (problem,) = problems_of(f"data={data}", f"model={model}")
+    assert (problem.where, problem.code) == ("model", "incompatible-data")
+    assert problem.remedy.startswith((f"Use {fitting}, ", f"Use {fitting} or "))
+    load([f"data={data}", fitting], Catalog())
+    other = problem.remedy.rpartition("such as ")[2].partition(" or ")[0]
+    load([other, f"model={model}"], Catalog())
+
+
+def test_data_of_the_users_own_kind_may_give_a_model_what_it_needs(folder: Path) -> None:
+    (folder / "conf/data").mkdir(parents=True)
+    own = "_target_: dlexp.data.pairs.exact.reverse\n_inputs_: tokens\n_targets_: translation\n"
+    (folder / "conf/data/own.yaml").write_text(f"batch_size: 8\neval_batch_size: 8\n{own}")
+    words = ["data=own", "model=transformer", "task=seq2seq", "loss=cross_entropy"]
+    assert all(problem.where != "model" for problem in problems_of(*words, catalog=Catalog((folder / "conf",))))

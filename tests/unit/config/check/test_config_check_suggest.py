@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from dlexp.config.check.suggest import all_paths, nearest_path, option_meant
+from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
+from dlexp.errors import ConfigError
 from dlexp.text.nearest import nearest_name
 
 
@@ -24,6 +26,8 @@ def test_nearest_name(word: str, found: str | None) -> None:
         ("epochs", "trainer.epochs"),
         ("early_stopping.patience", "regularization.early_stopping.patience"),
         ("model.hiden", "model.hidden"),
+        ("data.units", "data.unit"),
+        ("model.unit", "model.units"),
         ("sead", "seed"),
         ("qqqqqq", None),
     ],
@@ -45,3 +49,18 @@ def test_paths_know_which_options_have_them() -> None:
 )
 def test_bare_word_is_an_option_of_some_group(word: str, found: str | None) -> None:
     assert option_meant(word, Catalog()) == found
+
+
+def test_one_letter_more_is_a_slip_and_no_name_of_another_tool() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["data=docstrings", "model=lstm", "data.units=character", "data.max_len=9"], Catalog())
+    found = {problem.where: problem.remedy for problem in caught.value.problems}
+    assert found["data.units"] == "Did you mean data.unit=character?"
+    assert found.keys() == {"data.units", "data.max_len"}
+
+
+def test_a_key_of_another_option_with_one_letter_less_is_answered_with_the_own_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["data=reverse", "model=transformer", "model.head=8"], Catalog())
+    (problem,) = caught.value.problems
+    assert problem.remedy == "Did you mean model.heads=8?" and problem.instead == ("model.heads=8",)

@@ -112,7 +112,7 @@ def test_texts_that_cannot_be_used_are_refused(tmp_path: Path, text: str | bytes
     with pytest.raises(DataError) as caught:
         loaded(written(tmp_path, text), val_fraction=0.05)
     refused(caught.value, code, rule)
-    assert caught.value.remedy
+    assert caught.value.remedy and (isinstance(text, str) or "encoding" not in caught.value.remedy)
     assert str(caught.value.file).endswith("book.txt")
 
 

@@ -36,6 +36,8 @@ def test_columns_by_name_and_the_rest_is_not_read(tmp_path: Path) -> None:
     assert bundle.spec.inputs.vocabulary.tokens[3] == "a"  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"'english' .data.source. not found"):
         pairs(path=path, source="english", target="de")
+    with pytest.raises(DataError, match=r"'enn' .data.target. not found. Available: id, de"):  # en is the source
+        pairs(path=path, source="en", target="enn")
     with pytest.raises(DataError, match=r"both data.source and data.target"):
         pairs(path=path, source="en", target="en")
 

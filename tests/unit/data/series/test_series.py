@@ -228,6 +228,7 @@ def test_baselines_of_a_season_and_a_trend_are_what_their_names_say() -> None:
         ("elnino", (465, 99, 99), {"naive": 2.36, "seasonal_naive": 0.950, "ridge": 0.818}),
         ("nile", (46, 11, 11), {"naive": 137.7}),
         ("goog", (689, 153, 153), {"naive": 16.7}),
+        ("eeg", (513, 113, 113), {"naive": 0.956, "ridge": 0.799}),
     ],
 )
 def test_the_real_series_are_whole(name: str, sizes: tuple[int, ...], naive: dict[str, float]) -> None:

@@ -67,3 +67,36 @@ def test_times_of_a_forecast_have_one_form() -> None:
     assert shown_times(days[2:], days) == ("2024-01-02", "2024-01-02")
     numbers = np.array([1.0, 2.0])
     assert shown_times(numbers, numbers) == ("1", "2")
+
+
+def hours(times: list[str], path: Path) -> str:
+    return written(path, [f"{time},{number}" for number, time in enumerate(times)], "when,sales")
+
+
+@pytest.mark.parametrize(("day", "is_named"), [("2023-10-29", True), ("2023-10-28", False)])
+def test_an_hour_that_occurs_twice_when_clocks_are_changed(tmp_path: Path, day: str, is_named: bool) -> None:
+    start = np.datetime64(day) - np.timedelta64(1, "D")
+    times = (start.astype("datetime64[h]") + np.arange(90)).astype("datetime64[m]").astype(str).tolist()
+    times.insert(27, times[26])  # 02:00 twice
+    found = refusal(hours(times, tmp_path / "a.csv"))
+    assert f"{day}T02:00:00 occurs twice" in str(found)
+    assert (f"in UTC or with their offset, such as {day}T02:00+01:00" in found.remedy) == is_named
+
+
+def test_an_hour_that_is_missing_when_clocks_are_changed(tmp_path: Path) -> None:
+    first = np.datetime64("2023-03-25T00")
+    times = (first + np.arange(90)).astype("datetime64[m]").astype(str).tolist()
+    spring = times[:26] + times[27:]
+    found = refusal(hours(spring, tmp_path / "a.csv"))
+    assert "2023-03-26T02:00:00" in str(found) and "with their offset" in found.remedy
+    offsets = [f"{time}+01:00" if place < 26 else f"{time}+02:00" for place, time in enumerate(spring)]
+    assert len(series_file(path=hours(offsets, tmp_path / "b.csv"), **KEYS).splits["train"]) > 0  # type: ignore[arg-type]
+    other = times[:50] + times[51:]
+    assert "offset" not in refusal(hours(other, tmp_path / "c.csv")).remedy
+
+
+def test_a_target_is_asked_for_with_the_columns(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", [f"{day},{number}" for number, day in enumerate(DAYS)], "day,sales")
+    found = refusal(path, target=None)
+    assert "day, sales" in str(found) and found.remedy == "Set data.target=sales"
+    assert refusal(str(tmp_path / "b.csv"), target=None).code == "not-found"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_files_of_splits_keep_their_rows(tmp_path: Path) -> None:
         lines = [f"a text of number {n},{'' if n < missing else ('good', 'bad')[n % 2]}" for n in range(20)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["review,stars", *lines]) + "\n")
     paths = {"path": "train", "val_path": "val", "test_path": "test"}
-    given = {key: str(tmp_path / f"{name}.csv") for key, name in paths.items()}
+    given: dict[str, Any] = {key: str(tmp_path / f"{name}.csv") for key, name in paths.items()}
     bundle = text(**given, target="stars", on_bad="skip", min_count=1)
     assert bundle.sizes() == {"train": 19, "val": 20, "test": 18}
     assert {place.partition(" line")[0] for place in bundle.left_out} == {"train.csv", "test.csv"}

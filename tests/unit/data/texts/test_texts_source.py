@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,16 @@ def test_docstrings_are_unequal_and_say_which_python_they_are_of() -> None:
     left_out = len(bundle.left_out)
     assert int(labels.bincount().min()) + left_out >= 100
     assert bundle.preprocessing["python"].count(".") == 2
+
+
+def test_all_columns_that_are_not_there_are_named_at_once() -> None:
+    table()
+    arguments = {"path": "r.csv", "target": "star", "text": "reviw", "separator": "auto", "target_kind": "auto"}
+    readers: list[Callable[[], object]] = [
+        lambda: load(text="reviw", target="star"),
+        lambda: target_kind(arguments | {"missing_values": []}),
+    ]
+    for read in readers:
+        with pytest.raises(DataError) as caught:
+            read()
+        assert "data.text=review" in str(caught.value) and "data.target=stars" in str(caught.value)

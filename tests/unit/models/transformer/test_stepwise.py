@@ -8,7 +8,7 @@ from small_transformers import BEGIN, LENGTHS, WAYS, language_model, tokens, tra
 from torch import Tensor, nn
 
 from dlexp.models.stepwise import StepwiseNetwork
-from dlexp.models.transformer.stacks import KeyValueCache
+from dlexp.models.transformer.cache import KeyValueCache
 
 NEXT = torch.randint(2, 9, (5, 4), generator=torch.Generator().manual_seed(5))
 
@@ -68,6 +68,51 @@ def test_rows_of_a_state_are_chosen_and_repeated(make: type[nn.Module]) -> None:
         _, other = network.step(NEXT[:4, 3], state)  # type: ignore[operator]
         again, _ = network.step(NEXT[:4, 0], state)  # type: ignore[operator]
     assert torch.equal(again, scores) and isinstance(other, KeyValueCache)
+
+
+@pytest.mark.parametrize("has_gradients", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+def test_branches_of_one_state_do_not_disturb_each_other(way: str, has_gradients: bool) -> None:
+    """Two continuations of one state, in turn: each is as if it were alone, though they share what they agree in."""
+    network = language_model(**WAYS[way]).eval()
+    values, lengths = tokens()
+    with torch.set_grad_enabled(has_gradients):
+        expected = [stepped(network, values, lengths, following) for following in (NEXT, NEXT.flip(1))]
+        _, first = network.start(values, lengths)
+        second = first
+        for place, (one, other) in enumerate(zip(NEXT.unbind(1), NEXT.flip(1).unbind(1), strict=True)):
+            scores, first = network.step(one, first)
+            torch.testing.assert_close(scores, expected[0][:, place + 1], atol=1e-6, rtol=0)
+            scores, second = network.step(other, second)
+            torch.testing.assert_close(scores, expected[1][:, place + 1], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_many_tokens_are_as_if_all_were_read_again(way: str) -> None:
+    """More than there is room for at first."""
+    network = language_model(**WAYS[way], max_positions=220).eval()
+    text = torch.randint(2, 9, (2, 210), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        found = stepped(network, text[:, :5], torch.tensor([5, 5]), text[:, 5:])
+        torch.testing.assert_close(found, network(text)[:, 4:], atol=1e-5, rtol=1e-5)
+        _, state = network.start(text[:, :5], torch.tensor([5, 5]))
+        _, state = network.step(text[:, 5], state)
+        place = state.store.layers[0].data_ptr()
+        _, state = network.step(text[:, 6], state)
+    assert state.store.layers[0].data_ptr() == place  # written in place, not copied
+
+
+def test_a_gradient_goes_through_all_steps() -> None:
+    """As where a translator is shown what it puts out itself."""
+    network = translator().eval()
+    values, lengths = tokens([7, 2, 5, 1, 7])
+    stepped(network, values, lengths, NEXT).square().sum().backward()
+    found = {name: parameter.grad for name, parameter in network.named_parameters()}
+    network.zero_grad()
+    previous = torch.cat([torch.full((5, 1), BEGIN), NEXT], 1)
+    network(values, lengths, previous).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-4, rtol=1e-4, msg=name)
 
 
 def test_what_cannot_be_continued_is_named() -> None:
