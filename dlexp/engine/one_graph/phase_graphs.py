@@ -241,9 +241,8 @@ class PhaseGraphs:
         )
         if left * saved >= cost:
             return message
-        return (
-            f"{message}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
-        )
+        enough = f"which pays from {cost / saved:.0f} updates"
+        return f"{message}: this run alone is faster without trainer.compile=step, {enough}"
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
         """Make the update; False where something is not finite and nothing was changed."""
