@@ -54,11 +54,9 @@ def known_problem(update: Update) -> str:
     if any(begins is not None for begins in state.freezing.until.values()):
         return "its layers are unfrozen in the course of the run"
     if rules.graphs is not None:
-        return "its updates are compiled"
+        return "trainer.compile=step makes its updates as graphs of its own"
     if rules.group.size > 1:
         return "several processes train it"
-    if rules.graphs is not None:
-        return "trainer.compile=step makes its updates as graphs of its own"
     if isinstance(inputs, Sequences):
         return "its inputs are sequences, whose lengths differ between the batches of the members"
     return ""
