@@ -106,7 +106,7 @@ def stacking_problem(experiment: Experiment) -> str:
     if experiment.bundle.is_streamed:
         return "its samples are read while it is trained"
     if experiment.settings.compile_mode is not None:
-        return "its network is compiled"
+        return "it is compiled (trainer.compile)"
     return ""
 
 

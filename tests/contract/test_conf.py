@@ -22,8 +22,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 44, "experiment": 9, "logger": 4, "loss": 19, "model": 54,
-    "optim": 17, "regularization": 16, "scheduler": 13, "task": 8, "trainer": 2,
+    "data": 48, "experiment": 11, "logger": 4, "loss": 19, "model": 55,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 9, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(
@@ -31,10 +31,20 @@ SEQUENCE_MODELS = tuple(
     for name, option in CATALOG.options("model").items()
     if any(f"_inputs_: {kinds}" in option.path.read_text() for kinds in ("[tokens, series]", "tokens"))
 )
+# A model that says what targets it is for -> data that have them.
+_WITH_TARGETS = {"tokens": "reverse", "next_tokens": "topics", "captions": "digit_captions"}
+OF_TARGETS = {
+    name: data
+    for name, option in CATALOG.options("model").items()
+    for kind, data in _WITH_TARGETS.items()
+    if f"\n_targets_: {kind}\n" in option.path.read_text()
+}
 # What an option needs so that it can be composed at all.
 COMPANIONS = {
     "data=image_folder": ["data.path=a"],
     "data=arrays": ["data.path=a.npz", "task=classification"],
+    "data=captions": ["data.path=a.csv"],
+    "data=text_dataframe": ["data.target=b", "task=classification"],
     "data=dataframe": ["data.target=b", "task=classification"],
     "data=ndarrays": ["task=classification"],
     "data=parquet": ["data.path=a.parquet", "data.target=b", "task=classification"],
@@ -58,6 +68,7 @@ COMPANIONS = {
     },
     **{f"loss={name}": ["task=metric_learning"] for name in ("arcface", "contrastive", "triplet")},
     **{f"model={name}": ["data=arrays", "data.path=a.npz", "task=classification"] for name in SEQUENCE_MODELS},
+    **{f"model={name}": [f"data={data}"] for name, data in OF_TARGETS.items()},
     **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 

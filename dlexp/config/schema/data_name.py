@@ -19,6 +19,7 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "series_classes": ("path",),
     "pairs": ("path",),
     "corpus": ("path",),
+    "captions": ("path",),
     "tagged": ("path",),
     "huggingface": ("folder", "name"),
 }

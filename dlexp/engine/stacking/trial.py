@@ -53,10 +53,10 @@ def known_problem(update: Update) -> str:
         return "fp16 scales the loss by the gradients of one run"
     if any(begins is not None for begins in state.freezing.until.values()):
         return "its layers are unfrozen in the course of the run"
-    if rules.group.size > 1:
-        return "several processes train it"
     if rules.graphs is not None:
         return "trainer.compile=step makes its updates as graphs of its own"
+    if rules.group.size > 1:
+        return "several processes train it"
     if isinstance(inputs, Sequences):
         return "its inputs are sequences, whose lengths differ between the batches of the members"
     return ""
@@ -94,10 +94,10 @@ def problem_of_trial(updates: Sequence[Update], losses: Sequence[Tensor | float]
 
 def reason_of_error(error: Exception) -> str:
     """An exception of a trial as a reason."""
-    told = message_of(error).splitlines()[0]
-    if "vmap" in told and "random" in told:
+    message = message_of(error).splitlines()[0]
+    if "vmap" in message and "random" in message:
         return "its network draws random numbers in another way than by dropout"
-    return f"its network cannot be stacked: {told}"
+    return f"its network cannot be stacked: {message}"
 
 
 def _generators() -> tuple[Any, ...]:
