@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ from dlexp.workflows.prepare.initial_weights import prepared
 
 _BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 _PURPOSE = "gradcheck"
+_MOVED = 1e-3  # of the root mean square of a tensor; a hundred times the step of the differences
+_KEEP_TYPE = "Convert tensors that forward makes or keeps to the type of its inputs: .to(x.dtype)"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class GradcheckRequest:
 
     samples: int = 8
     mode: str = "train"
-    settings: CheckSettings = CheckSettings()
+    settings: CheckSettings = field(default_factory=CheckSettings)
 
 
 def gradcheck(
@@ -58,27 +60,34 @@ def gradcheck(
         NoResult: Nothing could be compared.
     """
     trainer = replace(config.trainer, device="cpu", precision="fp32", compile=False, checkpoint_activations=False)
-    experiment = prepared(replace(config, trainer=trainer), trusted)
     found: list[dict[str, Any]] = []
     losses: dict[str, float] = {}
-    with kept_randomness(), in_float64():
-        for phase in experiment.task.phases:
-            loss = _PhaseLoss.of(experiment, phase, request)
-            losses[phase] = _checked_value(loss, config, trusted)
-            prefix = f"{phase}: " if len(experiment.task.phases) > 1 else ""
-            for one in check_gradients(
-                loss, loss.tensors, request.settings, generator(config.seed, _PURPOSE, "entries")
-            ):
-                found.append(_as_dict(prefix, one))
-                on_tensor(one.name, len(loss.tensors))
+    with kept_randomness():
+        experiment = prepared(replace(config, trainer=trainer), trusted)
+        with in_float64():
+            for phase in experiment.task.phases:
+                with _in_double(config):
+                    loss = _PhaseLoss.of(experiment, phase, request)
+                    losses[phase] = _checked_value(loss, config)
+                found += _compared(loss, experiment, request, on_tensor)
     return _content(config, experiment, request, found, losses)
+
+
+def _compared(
+    loss: _PhaseLoss, experiment: Experiment, request: GradcheckRequest, on_tensor: Callable[[str, int], None]
+) -> Iterator[dict[str, Any]]:
+    """The comparison of each tensor of a phase."""
+    draws = generator(experiment.config.seed, _PURPOSE, "entries")
+    for one in check_gradients(loss, loss.tensors, request.settings, draws):
+        yield _as_dict(f"{loss.phase}: " if len(experiment.task.phases) > 1 else "", one)
+        on_tensor(one.name, len(loss.tensors))
 
 
 class _PhaseLoss:
     """The loss of a phase as a function of its tensors alone: seeds, buffers and modes are put back each time."""
 
     def __init__(self, task: Task, networks: nn.ModuleDict, phase: str, batch: Batch, seed: int) -> None:
-        self._task, self._networks, self._phase, self._batch, self._seed = task, networks, phase, batch, seed
+        self._task, self._networks, self.phase, self._batch, self._seed = task, networks, phase, batch, seed
         self._buffers = {name: buffer.clone() for name, buffer in networks.named_buffers()}
         self.tensors = dict(_parameters(task, networks, phase)) | dict(_input_tensors(batch.inputs))
 
@@ -94,6 +103,9 @@ class _PhaseLoss:
         bundle = experiment.bundle.with_split_subset("train", torch.arange(count))
         batch = next(iter(EvalBatches(bundle, "train", count, experiment.device)))
         made = cls(task, networks, phase, replace(batch, inputs=_wide_leaves(batch.inputs)), experiment.config.seed)
+        draws = generator(experiment.config.seed, _PURPOSE, "moved")
+        for tensor in made.tensors.values():
+            _move(tensor, draws)
         made.set_mode(request.mode)
         return made
 
@@ -124,17 +136,16 @@ class _PhaseLoss:
                     buffer.copy_(self._buffers[name])
         seed_global(self._seed, _PURPOSE)
         self._task.begin_phase(0, 0)
-        return self._task.loss(self._phase, dict(self._networks.items()), self._batch).value
+        return self._task.loss(self.phase, dict(self._networks.items()), self._batch).value
 
 
-def _checked_value(loss: _PhaseLoss, config: RunConfig, trusted: Sequence[str]) -> float:
+def _checked_value(loss: _PhaseLoss, config: RunConfig) -> float:
     """The loss, which must be finite, float64, and the same twice."""
-    with _in_double(config):
-        first, second = loss(), loss()
+    first, second = loss().detach(), loss().detach()
     if first.dtype != torch.float64:
         kind = str(first.dtype).removeprefix("torch.")
         rule = f"gives a loss of {kind} for float64 inputs and weights, too few digits for numerical gradients"
-        raise ConfigError.one(*_named(config), rule, "Keep the type of the inputs: x.new_zeros(...).", code="invalid-type")
+        raise ConfigError.one(*_named(config), rule, _KEEP_TYPE, code="invalid-type")
     if not bool(torch.isfinite(first)):
         raise Diverged(f"the loss of the initial weights is {float(first)}")
     if not torch.equal(first, second):
@@ -156,8 +167,7 @@ def _in_double(config: RunConfig) -> Iterator[None]:
         raise
     except Exception as error:  # a network may raise anything
         rule = f"cannot compute in float64: {message_of(error)}"
-        remedy = "Convert tensors that forward makes or keeps to the type of the inputs: .to(x.dtype)."
-        raise ConfigError.one(*_named(config), rule, remedy, code="invalid-type") from error
+        raise ConfigError.one(*_named(config), rule, _KEEP_TYPE, code="invalid-type") from error
 
 
 def _named(config: RunConfig) -> tuple[str, str]:
@@ -173,25 +183,32 @@ def _parameters(task: Task, networks: nn.ModuleDict, phase: str) -> Iterator[tup
                 yield (name if len(networks) == 1 else f"{network}.{name}"), parameter
 
 
-def _wide_leaves(field: Field) -> Field:
+def _wide_leaves(given: Field) -> Field:
     """Inputs whose floating-point tensors are float64 leaves of the graph."""
-    if isinstance(field, Tensor):
-        return field.detach().double().requires_grad_() if field.is_floating_point() else field
-    if isinstance(field, Sequences):
-        return replace(field, values=_leaf(field.values))
-    return {name: _leaf(tensor) for name, tensor in field.items()}
+    if isinstance(given, Tensor):
+        return _leaf(given)
+    if isinstance(given, Sequences):
+        return replace(given, values=_leaf(given.values))
+    return {name: _leaf(tensor) for name, tensor in given.items()}
 
 
 def _leaf(tensor: Tensor) -> Tensor:
     return tensor.detach().double().requires_grad_() if tensor.is_floating_point() else tensor
 
 
-def _input_tensors(field: Field) -> Iterator[tuple[str, Tensor]]:
+def _move(tensor: Tensor, draws: torch.Generator) -> None:
+    """Move every element by up to a thousandth of their usual size, away from ties: equal pixels, biases of 0."""
+    usual = float(tensor.detach().square().mean().sqrt()) or 1.0
+    drawn = 2 * torch.rand(tuple(tensor.shape), generator=draws, dtype=torch.float64) - 1
+    tensor.detach().add_(drawn, alpha=_MOVED * usual)
+
+
+def _input_tensors(given: Field) -> Iterator[tuple[str, Tensor]]:
     """The inputs that have a gradient, after the parameters; token ids have none."""
-    if isinstance(field, Mapping):
-        named = {f"inputs.{name}": tensor for name, tensor in field.items()}
+    if isinstance(given, Mapping):
+        named = {f"inputs.{name}": tensor for name, tensor in given.items()}
     else:
-        named = {"inputs": field.values if isinstance(field, Sequences) else field}
+        named = {"inputs": given.values if isinstance(given, Sequences) else given}
     yield from ((name, tensor) for name, tensor in named.items() if tensor.requires_grad)
 
 

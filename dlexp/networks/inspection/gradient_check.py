@@ -2,26 +2,29 @@
 
 Symbols: N elements of a tensor, L the loss, h the step of a difference.
 
-Each tensor is checked at sampled elements, half of them those of the largest gradients, and along random directions that
-move all N elements at once, so that one wrong element of a million is noticed too. The numerical derivative is the central
-difference (L(x + h) - L(x - h)) / 2h in float64. Where the two do not agree, a second step of h / 10 decides: at a point
-without a derivative (a kink) the slopes on both sides stay apart however small the step is, or the two steps contradict
-each other; a wrong gradient differs from both in the same way.
+Each tensor is checked at sampled elements, half of them those of the largest gradients, and along random directions
+that move all N elements at once, so that one wrong element of a million is noticed too, and found by halving. The
+numerical derivative is the central difference (L(x + h) - L(x - h)) / 2h in float64. Where the two do not agree, a
+second step of h / 10 decides: at a point without a derivative (a kink) the slopes on both sides stay apart however small the
+step is, or the two steps contradict each other; a wrong gradient differs from both in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from math import isfinite, prod
+from dataclasses import dataclass, replace
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 _FINER = 10.0  # the first step by the second
 _ROUNDING = 50 * torch.finfo(torch.float64).eps  # of a loss, relative: sums of many terms
-_SHRINKING = 0.3  # a gap between the slopes of both sides that shrinks below this share, with a tenth of the step, closes
+_SHRINKING = (
+    0.3  # a gap between the slopes of both sides that shrinks below this share, with a tenth of the step, closes
+)
 _UNSURE = 0.2  # of a difference from the gradient: two steps that differ by more prove nothing
+_MOST_KINKS = 16  # elements without a derivative that are left out of a direction
 _ATTEMPTS = 3  # elements tried for each that is to be checked
 
 Position = tuple[int, ...]
@@ -54,6 +57,7 @@ class Comparison:
         numeric: By the central difference.
         error: |analytic - numeric| / max(|analytic|, |numeric|), where both are above rounding.
         is_kink: There is no derivative here, so nothing was compared.
+        moves: Whether the loss changes at all.
     """
 
     position: Position | None
@@ -61,6 +65,7 @@ class Comparison:
     numeric: float
     error: float
     is_kink: bool = False
+    moves: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,11 @@ def check_gradients(
     value = loss()
     found = torch.autograd.grad(value, list(tensors.values()), allow_unused=True) if value.requires_grad else ()
     gradients = dict(zip(tensors, found, strict=False))
-    size = max(abs(float(value)), torch.finfo(torch.float64).tiny)
+    here = float(value.detach())
     for name, tensor in tensors.items():
         given = gradients.get(name)
         gradient = torch.zeros_like(tensor) if given is None else given.detach().to_dense()
-        yield _Check(loss, name, tensor, gradient, settings, size).run(generator)
+        yield _Check(loss, name, tensor, gradient, settings, here).run(generator)
 
 
 class _Check:
@@ -133,17 +138,18 @@ class _Check:
         tensor: Tensor,
         gradient: Tensor,
         settings: CheckSettings,
-        size: float,
+        here: float,
     ) -> None:
         self._loss, self._name, self._tensor, self._gradient = loss, name, tensor, gradient
-        self._settings, self._size = settings, size
+        self._settings, self._here = settings, here
+        self._size = max(abs(here), torch.finfo(torch.float64).tiny)
 
     def run(self, generator: torch.Generator) -> TensorCheck:
         """Compare directions, then elements until enough have a derivative."""
         if not torch.isfinite(self._gradient).all():
             return self._not_finite()
-        made = [self._along(_signs(self._tensor, generator)) for _ in range(self._settings.directions)]
-        made = [one for one in made if one is not None]
+        drawn = [_signs(self._tensor, generator) for _ in range(self._settings.directions)]
+        made = [self._along(direction) for direction in drawn if direction.numel() > 1]
         checked = 0
         for position in self._positions(generator):
             made.append(self._at(position))
@@ -160,7 +166,7 @@ class _Check:
             len(made) - len(valid),
             worst,
             largest,
-            largest > 0 or any(one.numeric for one in made),
+            largest > 0 or any(one.moves for one in made),
             worst is not None and worst.error > self._settings.tolerance,
         )
 
@@ -189,10 +195,33 @@ class _Check:
         step = self._settings.step * max(1.0, abs(float(base)))
         return self._compare(position, float(self._gradient[position]), moved, step)
 
-    def _along(self, direction: Tensor) -> Comparison | None:
-        """The derivative along `direction`, whose elements are 1 or -1; None for a tensor of one element."""
-        if direction.numel() < 2:
-            return None
+    def _along(self, direction: Tensor) -> Comparison:
+        """The derivative along `direction`, whose elements are 1 or -1.
+
+        Where it differs, the element that is responsible is looked for. A kink there is left out of the direction, so
+        that it hides no other element; a wrong element is the result.
+        """
+        one = self._directional(direction)
+        for _ in range(_MOST_KINKS):
+            if one.error <= self._settings.tolerance:
+                return one
+            place = self._responsible(direction)
+            element = self._at(_position(place, self._tensor.shape))
+            if not element.is_kink:
+                return element if element.error > self._settings.tolerance else replace(one, is_kink=True)
+            direction = direction.flatten().index_fill(0, torch.tensor(place), 0.0).view_as(direction)
+            one = self._directional(direction)
+        return replace(one, is_kink=True)
+
+    def _directional(self, direction: Tensor) -> Comparison:
+        analytic = float((self._gradient * direction).sum())
+        return self._compare(None, analytic, self._moving(direction), self._direction_step(direction))
+
+    def _direction_step(self, direction: Tensor) -> float:
+        """Smaller for many elements, which move together."""
+        return self._settings.step * min(1.0, _FINER / direction.numel() ** 0.5)
+
+    def _moving(self, direction: Tensor) -> Callable[[float], float]:
         base = self._tensor.detach().clone()
 
         def moved(step: float) -> float:
@@ -201,8 +230,23 @@ class _Check:
 
             return self._value(move, lambda: self._tensor.detach().copy_(base))
 
-        step = self._settings.step * _FINER / prod(direction.shape) ** 0.5
-        return self._compare(None, float((self._gradient * direction).sum()), moved, step)
+        return moved
+
+    def _responsible(self, direction: Tensor) -> int:
+        """The number of the element with most of the difference along `direction`, by halving."""
+        low, high, step = 0, direction.numel(), self._direction_step(direction)
+        flat = direction.flatten()
+        while high - low > 1:
+            middle = (low + high) // 2
+            apart = []
+            for start, end in ((low, middle), (middle, high)):
+                part = torch.zeros_like(flat)
+                part[start:end] = flat[start:end]
+                whole = part.view_as(direction)
+                central = _Slopes.of(self._moving(whole), step).central
+                apart.append(abs(float((self._gradient * whole).sum()) - central))
+            low, high = (low, middle) if apart[0] >= apart[1] else (middle, high)
+        return int(low)
 
     def _put(self, position: Position, value: Tensor) -> None:
         self._tensor.detach()[position] = value
@@ -211,7 +255,7 @@ class _Check:
         move()
         try:
             with torch.no_grad():
-                return float(self._loss())
+                return float(self._loss().item())
         finally:
             back()
 
@@ -219,17 +263,18 @@ class _Check:
         self, position: Position | None, analytic: float, moved: Callable[[float], float], step: float
     ) -> Comparison:
         first = _Slopes.of(moved, step)
+        moves = first.below != self._here or first.above != self._here
         error = self._error(analytic, first.central, step)
-        if error <= self._settings.tolerance:
-            return Comparison(position, analytic, first.central, error)
+        is_symmetric = moves and analytic == 0  # perhaps a kink with opposite slopes, as of an absolute value
+        if error <= self._settings.tolerance and not is_symmetric:
+            return Comparison(position, analytic, first.central, error, moves=moves)
         second = _Slopes.of(moved, step / _FINER)
-        finer = self._error(analytic, second.central, step / _FINER)
-        if finer <= self._settings.tolerance:  # a kink between the two steps
-            return Comparison(position, analytic, second.central, finer)
-        here = moved(0.0)
         rounding = 2 * _ROUNDING * self._size * _FINER / step
-        kink = _is_kink(analytic, first, second, here, rounding)
-        return Comparison(position, analytic, first.central, error if isfinite(error) else float("inf"), kink)
+        kink = _is_kink(analytic, first, second, self._here, rounding)
+        finer = self._error(analytic, second.central, step / _FINER)
+        if finer <= self._settings.tolerance:  # a kink between the two steps, or none
+            return Comparison(position, analytic, second.central, finer, kink and is_symmetric, moves)
+        return Comparison(position, analytic, first.central, error, kink, moves)
 
     def _error(self, analytic: float, numeric: float, step: float) -> float:
         """The relative error; differences of the size of rounding stay below the tolerance."""
