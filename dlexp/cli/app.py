@@ -65,6 +65,7 @@ COMMANDS = (
         "inspection.gradcheck:gradcheck",
         "Compare the gradients of a model and its loss with numerical ones.",
     ),
+    Command("inspect", "inspection.inspect:inspect", "Draw what a trained network holds and computes."),
     Command("config", "inspection.config:config", "Print the composed configuration."),
     Command("list", "inspection.list:list_options", "List the options of all configuration groups, or of one."),
     Command("compare", "results.compare:compare", "Compare configurations, with confidence intervals."),
