@@ -5,8 +5,8 @@ Symbols: N elements of a tensor, L the loss, h the step of a difference.
 Each tensor is checked at sampled elements, half of them those of the largest gradients, and along random directions
 that move all N elements at once, so that one wrong element of a million is noticed too, and found by halving. The
 numerical derivative is the central difference (L(x + h) - L(x - h)) / 2h in float64. Where the two do not agree, a
-second step of h / 10 decides: at a point without a derivative (a kink) the slopes on both sides stay apart however small
-the step is, or the two steps contradict each other; a wrong gradient differs from both in the same way.
+second step of h / 10 decides. At a point without a derivative (a kink) the slopes on both sides stay apart however
+small the step is, or the two steps contradict each other; a wrong gradient differs from both in the same way.
 """
 
 from __future__ import annotations

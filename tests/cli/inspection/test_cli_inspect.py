@@ -20,7 +20,7 @@ TRAINED = {
     "cnn": ("model=simple_cnn", "model.channels=[4,6]", "model.fc=8"),
     "diabetes": ("data=diabetes", "model.hidden=[6]"),
     "iris": ("data=iris", "model.hidden=[5]", "model.activation=sigmoid"),
-    "series": ("model=lstm", "data=adding", "model.hidden=4"),
+    "series": ("model=lstm", "data=adding", "model.units=4", "data.num_samples=200"),
 }
 
 
@@ -170,7 +170,7 @@ def test_activation_functions_need_no_run(
     monkeypatch.chdir(tmp_path)
     found = json.loads(said(capsys, "--activation-functions", "--json"))
     assert {"relu", "gelu", "mish", "softmax", "silu"} <= set(found["functions"])
-    assert Image.open(tmp_path / "activation_functions.png").width > 1000
+    assert Image.open(io.BytesIO((tmp_path / "activation_functions.png").read_bytes())).width > 1000
 
 
 def test_looking_at_the_test_split_is_counted_and_the_page_has_the_figures(
