@@ -16,7 +16,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.data.loaders import EvalBatches
 from dlexp.errors import ConfigError, Diverged, DlexpError, NoResult, message_of
 from dlexp.networks.inspection.float64 import in_float64
-from dlexp.networks.inspection.gradient_check import CheckSettings, Comparison, TensorCheck, check_gradients
+from dlexp.networks.inspection.gradient_check import CheckSettings, Derivative, TensorCheck, check_gradients
 from dlexp.runtime.seed import generator, kept_randomness, seed_global
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Field, Sequences
@@ -225,7 +225,7 @@ def _as_dict(prefix: str, one: TensorCheck) -> dict[str, Any]:
     }
 
 
-def _comparison(one: Comparison) -> dict[str, Any]:
+def _comparison(one: Derivative) -> dict[str, Any]:
     place = None if one.position is None else list(one.position)
     return {"position": place, "analytic": one.analytic, "numeric": one.numeric, "error": one.error}
 

@@ -48,7 +48,7 @@ class CheckSettings:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Derivative:
     """A derivative by the gradient and by a difference.
 
     Attributes:
@@ -87,7 +87,7 @@ class TensorCheck:
     shape: tuple[int, ...]
     compared: int
     kinks: int
-    worst: Comparison | None
+    worst: Derivative | None
     largest_gradient: float
     reached: bool
     is_wrong: bool
@@ -174,7 +174,7 @@ class _Check:
         """A gradient with NaN or infinities is wrong: the loss is finite."""
         bad = (~torch.isfinite(self._gradient)).flatten().nonzero()[0].item()
         position = _position(int(bad), self._tensor.shape)
-        one = Comparison(position, float(self._gradient[position]), float("nan"), float("inf"))
+        one = Derivative(position, float(self._gradient[position]), float("nan"), float("inf"))
         return TensorCheck(self._name, tuple(self._tensor.shape), 1, 0, one, float("inf"), True, True)
 
     def _positions(self, generator: torch.Generator) -> list[Position]:
@@ -186,7 +186,7 @@ class _Check:
         chosen = dict.fromkeys([*mixed, *largest, *drawn])
         return [_position(place, self._tensor.shape) for place in list(chosen)[:wanted]]
 
-    def _at(self, position: Position) -> Comparison:
+    def _at(self, position: Position) -> Derivative:
         base = self._tensor.detach()[position].clone()
 
         def moved(step: float) -> float:
@@ -195,7 +195,7 @@ class _Check:
         step = self._settings.step * max(1.0, abs(float(base)))
         return self._compare(position, float(self._gradient[position]), moved, step)
 
-    def _along(self, direction: Tensor) -> Comparison:
+    def _along(self, direction: Tensor) -> Derivative:
         """The derivative along `direction`, whose elements are 1 or -1.
 
         Where it differs, the element that is responsible is looked for. A kink there is left out of the direction, so
@@ -213,7 +213,7 @@ class _Check:
             one = self._directional(direction)
         return replace(one, is_kink=True)
 
-    def _directional(self, direction: Tensor) -> Comparison:
+    def _directional(self, direction: Tensor) -> Derivative:
         analytic = float((self._gradient * direction).sum())
         return self._compare(None, analytic, self._moving(direction), self._direction_step(direction))
 
@@ -255,26 +255,26 @@ class _Check:
         move()
         try:
             with torch.no_grad():
-                return float(self._loss().item())
+                return float(self._loss().detach())
         finally:
             back()
 
     def _compare(
         self, position: Position | None, analytic: float, moved: Callable[[float], float], step: float
-    ) -> Comparison:
+    ) -> Derivative:
         first = _Slopes.of(moved, step)
         moves = first.below != self._here or first.above != self._here
         error = self._error(analytic, first.central, step)
         is_symmetric = moves and analytic == 0  # perhaps a kink with opposite slopes, as of an absolute value
         if error <= self._settings.tolerance and not is_symmetric:
-            return Comparison(position, analytic, first.central, error, moves=moves)
+            return Derivative(position, analytic, first.central, error, moves=moves)
         second = _Slopes.of(moved, step / _FINER)
         rounding = 2 * _ROUNDING * self._size * _FINER / step
         kink = _is_kink(analytic, first, second, self._here, rounding)
         finer = self._error(analytic, second.central, step / _FINER)
         if finer <= self._settings.tolerance:  # a kink between the two steps, or none
-            return Comparison(position, analytic, second.central, finer, kink and is_symmetric, moves)
-        return Comparison(position, analytic, first.central, error, kink, moves)
+            return Derivative(position, analytic, second.central, finer, kink and is_symmetric, moves)
+        return Derivative(position, analytic, first.central, error, kink, moves)
 
     def _error(self, analytic: float, numeric: float, step: float) -> float:
         """The relative error; differences of the size of rounding stay below the tolerance."""

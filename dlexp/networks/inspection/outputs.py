@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Receive = Callable[[str, nn.Module, Tensor], None]
+Receive = Callable[[str, nn.Module, Tensor], object]
 
 
 def layers_of(networks: nn.ModuleDict) -> dict[str, nn.Module]:

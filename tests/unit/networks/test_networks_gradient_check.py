@@ -45,7 +45,7 @@ def loss_of(net: nn.Module, x: Tensor, y: Tensor, name: str = "", factor: Tensor
     def loss() -> Tensor:
         weights: dict[str, Tensor] = dict(net.named_parameters())
         if factor is not None:
-            weights[name] = Planted.apply(weights[name], factor)  # type: ignore[no-untyped-call]
+            weights[name] = Planted.apply(weights[name], factor)
         return nn.functional.cross_entropy(torch.func.functional_call(net, weights, (x,)), y)
 
     return loss
@@ -77,7 +77,8 @@ def test_one_wrong_element_of_many_is_found(place: int) -> None:
     factor = torch.ones(100_000, dtype=torch.float64)
 
     def loss() -> Tensor:
-        return (Planted.apply(weight, factor) * scale).tanh().mean()
+        found: Tensor = (Planted.apply(weight, factor) * scale).tanh().mean()
+        return found
 
     assert checks(loss, {"weight": weight})["weight"].verdict == "ok"
     factor[place] = -1.0

@@ -86,7 +86,7 @@ def test_hooks_modes_and_statistics_survive_an_error() -> None:
         net["model"](torch.randn(4, 99))
     assert [module.training for module in net.modules()] == modes
     assert not any(module._forward_hooks for module in net.modules())
-    norm: nn.BatchNorm1d = net["model"][0]  # type: ignore[index,assignment]
+    norm: nn.BatchNorm1d = net["model"][0]  # type: ignore[index]
     assert norm.running_mean is not None
     assert torch.equal(norm.running_mean, torch.zeros(3))
     assert int(norm.num_batches_tracked or 0) == 0

@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ def distributions_png(title: str, panels: Mapping[str, Series], label: str, note
     rows = ceil(len(shown) / columns)
     more = f" (the first {len(shown)} of {len(panels)})" if len(panels) > len(shown) else ""
     figure = Figure(figsize=(3.1 * columns, 2.3 * rows + 0.8), layout="constrained", dpi=_DPI)
-    lines: dict[str, object] = {}
+    lines: dict[str, StepPatch] = {}
     for number, (name, series) in enumerate(shown):
         axes = figure.add_subplot(rows, columns, number + 1)
         lines |= _panel(axes, series)
@@ -48,12 +49,18 @@ def distributions_png(title: str, panels: Mapping[str, Series], label: str, note
         axes.tick_params(labelsize="x-small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     if len(lines) > 1:
-        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), fontsize="small")
+        figure.legend(
+            handles=list(lines.values()),
+            labels=list(lines),
+            loc="outside lower center",
+            ncols=len(lines),
+            fontsize="small",
+        )
     figure.suptitle(f"{title}{more}", fontsize="medium", wrap=True)
     return as_png(figure)
 
 
-def _panel(axes: Axes, series: Series) -> dict[str, object]:
+def _panel(axes: Axes, series: Series) -> dict[str, StepPatch]:
     """Draw the histograms with common bins; values far outside are counted in the outermost bins."""
     filled = {name: values[np.isfinite(values)] for name, values in series.items()}
     everything = np.concatenate([*filled.values(), np.empty(0)])
@@ -64,7 +71,7 @@ def _panel(axes: Axes, series: Series) -> dict[str, object]:
     if high <= low:
         low, high = everything.min() - 0.5, everything.max() + 0.5
     edges = np.linspace(low, high, _BINS + 1)
-    made: dict[str, object] = {}
+    made: dict[str, StepPatch] = {}
     for number, (name, values) in enumerate(filled.items()):
         counts = np.histogram(np.clip(values, low, high), edges)[0] / max(1, len(values))
         color, style = COLORS[number % len(COLORS)], _STYLES[number % len(_STYLES)]

@@ -35,11 +35,11 @@ def scatter_png(
     axes = [figure.add_subplot(1, len(panels), number + 1) for number in range(len(panels))]
     for each, (name, places) in zip(axes, panels.items(), strict=True):
         if targets is None:
-            each.scatter(*places.T, s=8, color="#0072B2")
+            each.scatter(places[:, 0], places[:, 1], s=8, color="#0072B2")
         elif names and len(names) <= _MOST_NAMED:
             _classes(each, places, targets, names)
         else:
-            points = each.scatter(*places.T, s=8, c=targets, cmap="viridis")
+            points = each.scatter(places[:, 0], places[:, 1], s=8, c=targets, cmap="viridis")
         each.set_title(name, fontsize="small")
         each.set_xticks([])
         each.set_yticks([])
@@ -56,4 +56,4 @@ def _classes(axes: Axes, places: NDArray[np.float64], targets: NDArray[np.float6
     colors = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"]
     for number, name in enumerate(names):
         chosen = places[targets == number]
-        axes.scatter(*chosen.T, s=8, color=colors(number), label=cut(name, 20))
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colors(number), label=cut(name, 20))
