@@ -60,6 +60,12 @@ COMMANDS = (
     Command("tune", "training.tune:tune", "Search for hyperparameters."),
     Command("verify", "training.verify:verify", "Verify that resuming a run is bit-exact."),
     Command("summary", "inspection.summary:summary", "Print the layers of a model."),
+    Command(
+        "gradcheck",
+        "inspection.gradcheck:gradcheck",
+        "Compare the gradients of a model and its loss with numerical ones.",
+    ),
+    Command("inspect", "inspection.inspect:inspect", "Draw what a trained network holds and computes."),
     Command("config", "inspection.config:config", "Print the composed configuration."),
     Command("list", "inspection.list:list_options", "List the options of all configuration groups, or of one."),
     Command("compare", "results.compare:compare", "Compare configurations, with confidence intervals."),

@@ -30,6 +30,15 @@ _MAX_FILES = 200
 _STATES = {"finished": "Finished", "failed": "Failed", "interrupted": "Interrupted", "running": "Still running"}
 _SPLITS = {"val": "validation split", "train": "training split"}
 _ALSO = "The same weights have"
+_INSPECTED = {
+    "filters": "Filters of the first layer.",
+    "weights": "Weights of each layer, before and after training.",
+    "gradients": "Gradients of each layer, before and after training.",
+    "activations": "Outputs of each layer, with dead and saturated units.",
+    "embeddings": "Features before the last layer: principal components and t-SNE.",
+    "data_inputs": "Distribution of the inputs in each split.",
+    "data_classes": "Share of the classes in each split.",
+}
 _MADE_WITH = ("dlexp", "commit", "python", "torch", "cuda", "gpu", "system", "host", "threads")
 _MADE_WITH_IN = {"commit": "git commit", "gpu": "GPU", "cuda": "CUDA"}
 
@@ -47,6 +56,7 @@ def run_page(story: RunStory, version: str) -> str:
         Section("Curves", _curves(story)),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
+        Section("Inspection", _inspected(story)),
         Section("Configuration", _configuration(story)),
         Section("Reproduce", _repeat(story)),
         Section("Environment", _environment(story)),
@@ -186,6 +196,16 @@ def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
         return (paragraph("The run has not finished, so nothing was evaluated."),)
     text = "No split was evaluated. Measure it with intervals, figures and predictions:"
     return (paragraph(text), code(command("evaluate", Path(story.place))))
+
+
+def _inspected(story: RunStory) -> tuple[Html, ...]:
+    """The figures of `dlexp inspect`."""
+    found = []
+    for name, png in story.inspected.items():
+        layer = name.removeprefix("features_")
+        text = _INSPECTED.get(name, f"Outputs of the layer {layer} for one sample." if layer != name else f"{name}.")
+        found.append(picture(png, text, text))
+    return tuple(found)
 
 
 def _configuration(story: RunStory) -> tuple[Html, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -63,6 +63,7 @@ class RunStory:
         files: (path within the directory, bytes).
         packages: name==version of installed packages.
         problems: Messages about files that could not be read.
+        inspected: Name -> PNG of `dlexp inspect`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class RunStory:
     files: Sequence[tuple[str, int]]
     packages: Sequence[str]
     problems: Sequence[str]
+    inspected: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def monitor(self) -> str:

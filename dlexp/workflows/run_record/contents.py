@@ -107,6 +107,7 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         summary |= _best_so_far(meta, rows)
     pictures = _pictures(reader, columns, rows, summary)
     evaluated = tuple(_evaluated(reader, path.parent) for path in sorted(run.path.glob("eval/*/report.json")))
+    inspected = _inspected(reader)
     typed = reader.text("command.txt").partition("\n")[0]
     return RunStory(
         name=run.path.name,
@@ -123,7 +124,15 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         files=_files(run.path),
         packages=reader.text("env.txt").split(),
         problems=reader.problems,
+        inspected=inspected,
     )
+
+
+def _inspected(reader: _Reader) -> dict[str, bytes]:
+    """The figures of `dlexp inspect`, sorted by name."""
+    names = sorted(path.stem for path in reader.folder.glob("inspect/*.png") if not is_temporary(path))
+    pictures = {name: reader.picture(f"inspect/{name}.png") for name in names}
+    return {name: png for name, png in pictures.items() if png is not None}
 
 
 def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:

@@ -1,0 +1,1 @@
+"""What a network holds and computes, looked at without changing it."""

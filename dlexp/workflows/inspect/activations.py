@@ -1,0 +1,61 @@
+"""Distributions of the outputs of each layer, with saturated and dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from dlexp.networks.inspection.outputs import innermost, layers_of, recording
+from dlexp.networks.inspection.statistics import ActivationStatistics
+from dlexp.types import Batch, Sequences
+from dlexp.workflows.inspect.loaded_run import LoadedRun
+from dlexp.workflows.inspect.request import InspectRequest
+
+Figures = tuple[dict[str, Callable[[], bytes]], dict[str, Any]]
+
+
+def inspect_activations(loaded: LoadedRun, request: InspectRequest) -> Figures:
+    """A figure of all layers, and their numbers; padded positions of sequences are left out."""
+    layers = innermost(layers_of(loaded.experiment.networks))
+    statistics = ActivationStatistics()
+    current: list[Batch] = []
+
+    def receive(name: str, module: nn.Module, output: Tensor) -> None:
+        inputs = current[-1].inputs if current else None
+        statistics.add(name, module, output, inputs.mask if isinstance(inputs, Sequences) else None)
+
+    def noted() -> Any:
+        for batch in loaded.batches(request.split, request.samples):
+            current[:] = [batch]
+            yield batch
+
+    count = 0
+    with recording(layers, receive):
+        for batch in loaded.compute(noted()):
+            count += len(batch)
+    facts = {name: layer.as_dict() for name, layer in statistics.layers.items()}
+    panels = {name: {"": np.concatenate(layer.values)} for name, layer in statistics.layers.items()}
+    notes = {name: _note(each) for name, each in facts.items()}
+
+    def draw() -> bytes:
+        from dlexp.report.figures.inspection.distributions import distributions_png
+
+        title = f"outputs of each layer, {count} samples of {request.split}"
+        return distributions_png(title, panels, "output", notes)
+
+    return {"activations": draw}, {"samples": count, "layers": facts}
+
+
+def _note(facts: Mapping[str, Any]) -> str:
+    """What is worth knowing of a layer, in a few words."""
+    parts = [str(facts["kind"])]
+    if facts["dead_units"] is not None:
+        parts.append(f"{facts['dead_units']} of {facts['units']} dead")
+    if facts["saturated"] is not None:
+        parts.append(f"{100 * facts['saturated']:.0f} % saturated")
+    if facts["not_finite"]:
+        parts.append(f"{facts['not_finite']} not finite")
+    return ", ".join(parts)
