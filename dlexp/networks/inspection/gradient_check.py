@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, sqrt
 
 import torch
 from torch import Tensor
@@ -219,7 +219,7 @@ class _Check:
 
     def _direction_step(self, direction: Tensor) -> float:
         """Smaller for many elements, which move together."""
-        return self._settings.step * min(1.0, _FINER / direction.numel() ** 0.5)
+        return self._settings.step * min(1.0, _FINER / sqrt(direction.numel()))
 
     def _moving(self, direction: Tensor) -> Callable[[float], float]:
         base = self._tensor.detach().clone()
