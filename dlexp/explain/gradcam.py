@@ -6,9 +6,10 @@ Symbols: B samples, C channels, H and W of an image, K channels of a layer, h an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,10 +63,13 @@ def grad_cam(
     Raises NotExplained for a network without such a layer.
     """
     leaf = images.detach().requires_grad_(True)
-    with torch.enable_grad(), _capturing(network, tuple(images.shape[2:])) as found:
+    with torch.enable_grad(), _capturing(network, (images.shape[2], images.shape[3])) as found:
         total = score(leaf, rows).sum()
     for layer in _preferred(found, place):
-        (slopes,) = torch.autograd.grad(total, layer.output, retain_graph=True, allow_unused=True)
+        found_slopes: Sequence[Tensor | None] = torch.autograd.grad(
+            total, layer.output, retain_graph=True, allow_unused=True
+        )
+        slopes = found_slopes[0]
         if slopes is None:
             continue
         maps, weights = layer.maps(layer.output.detach()), layer.maps(slopes)
@@ -93,8 +97,8 @@ def _capturing(network: nn.Module, size: tuple[int, int]) -> Iterator[list[Captu
     calls: Counter[str] = Counter()
     handles = []
 
-    def hook_of(name: str, is_linear: bool) -> object:
-        def hook(module: nn.Module, args: object, output: object) -> Tensor | None:
+    def hook_of(name: str, is_linear: bool) -> Callable[[nn.Module, Any, Any], Tensor | None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> Tensor | None:
             number = calls[name]
             calls[name] += 1
             if not isinstance(output, Tensor) or not output.requires_grad:
@@ -110,7 +114,7 @@ def _capturing(network: nn.Module, size: tuple[int, int]) -> Iterator[list[Captu
     try:
         for name, module in network.named_modules():
             if module is not network:
-                handles.append(module.register_forward_hook(hook_of(name, isinstance(module, nn.Linear))))  # type: ignore[arg-type]
+                handles.append(module.register_forward_hook(hook_of(name, isinstance(module, nn.Linear))))
         yield found
     finally:
         for handle in handles:

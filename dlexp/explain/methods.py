@@ -20,6 +20,7 @@ from dlexp.explain.parts import Parts
 from dlexp.explain.sanity import (
     Curves,
     Interval,
+    Removal,
     explanation_entropy,
     mean_interval,
     rank_correlations,
@@ -32,7 +33,6 @@ GRADIENT_METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smo
 ATTRIBUTION_METHODS = (*GRADIENT_METHODS, "gradcam", "occlusion", "attention", "shapley")
 SIGNED = ("gradient_x_input", "integrated_gradients", "occlusion", "shapley")
 _AT_ONCE = 64  # rows that are differentiated together
-_RANDOM = "randomized weights"
 _DECORRELATED = 0.5  # largest mean rank correlation of explanations of trained and random weights
 
 
@@ -148,9 +148,7 @@ def _grad_cam(network: nn.Module, score: Score, subject: Subject, place: tuple[s
     if not subject.is_image:
         raise NotExplained("Grad-CAM is for images. Use --method integrated_gradients")
     found = []
-    for piece, rows in zip(
-        subject.values.split(_AT_ONCE), row_numbers(subject.values).split(_AT_ONCE), strict=True
-    ):
+    for piece, rows in zip(subject.values.split(_AT_ONCE), row_numbers(subject.values).split(_AT_ONCE), strict=True):
         maps, place = grad_cam(network, score, piece, rows, place)
         found.append(maps)
     return Attribution(torch.cat(found), place=place)
@@ -225,19 +223,11 @@ def check_method(
         first = attribute(method, network, subject, settings)
         trained, drawn = first.values, attribute(method, random, subject, settings, first.place).values
     score = subject.score(network)
-    curves = []
+    removal = Removal(subject.values, subject.baseline, subject.parts)
     with undisturbed(network):
-        for inserts in (False, True):
-            curves.append(
-                removal_curves(
-                    score,
-                    subject.values,
-                    subject.baseline,
-                    subject.parts,
-                    trained,
-                    seed=settings.seed,
-                    inserts=inserts,
-                )
-            )
+        curves = [
+            removal_curves(score, replace(removal, inserts=inserts), trained, settings.seed)
+            for inserts in (False, True)
+        ]
     rise = explanation_entropy(drawn) - explanation_entropy(trained)
     return Checks(mean_interval(rise), mean_interval(rank_correlations(trained, drawn)), *curves)

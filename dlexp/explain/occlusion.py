@@ -30,9 +30,7 @@ def occluded_parts(score: Score, values: Tensor, baseline: Tensor, parts: Parts,
     return parts.spread(lost).to(torch.promote_types(values.dtype, torch.float32))
 
 
-def occlusion(
-    score: Score, images: Tensor, baseline: Tensor, window: int | None = None, at_once: int = 256
-) -> Tensor:
+def occlusion(score: Score, images: Tensor, baseline: Tensor, window: int | None = None, at_once: int = 256) -> Tensor:
     """(B, C, H, W): how much the score falls on average when a square that covers a pixel is hidden.
 
     Args:

@@ -48,13 +48,15 @@ class Parts:
         """(B, *S) -> (B, P) float64: the sum of each part."""
         flat = attributions.flatten(1).double()
         index = self.of_value.flatten().to(flat.device).expand_as(flat)
-        return torch.zeros(len(flat), self.count, dtype=flat.dtype, device=flat.device).scatter_add(1, index, flat)
+        total = torch.zeros(len(flat), self.count, dtype=flat.dtype, device=flat.device)
+        return total.scatter_add(1, index, flat)
 
     def spread(self, values: Tensor) -> Tensor:
         """(B, P) -> (B, *S): each value of a part has an equal share of it."""
         sizes = torch.bincount(self.of_value.flatten(), minlength=self.count).clamp(min=1).to(values)
         where = self.of_value.to(values.device)
-        return (values / sizes)[:, where.flatten()].unflatten(1, where.shape)
+        found: Tensor = (values / sizes)[:, where.flatten()].unflatten(1, where.shape)
+        return found
 
     def kept(self, parts: Tensor, values: Tensor, baseline: Tensor) -> Tensor:
         """(N, *S): `values` where `parts` (N, P) bool is true, `baseline` elsewhere."""

@@ -1,4 +1,6 @@
-"""Permutation importance of the columns of a table, with intervals (Breiman 2001; Fisher et al. 2019, arXiv:1801.01489).
+"""Permutation importance of the columns of a table, with intervals.
+
+Breiman 2001, "Random Forests"; Fisher et al. 2019, "All Models are Wrong, but Many are Useful" (arXiv:1801.01489).
 
 Symbols: N samples, F features, P columns.
 """

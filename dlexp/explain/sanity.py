@@ -49,7 +49,8 @@ def explanation_entropy(attributions: Tensor) -> Tensor:
     places = ((flat - low) / apart * _BINS).long().clamp(max=_BINS - 1)
     counts = torch.zeros(len(flat), _BINS, dtype=torch.float64, device=flat.device)
     shares = counts.scatter_add(1, places, torch.ones_like(flat)) / flat.shape[1]
-    return torch.special.entr(shares).sum(1)
+    entropy: Tensor = torch.special.entr(shares).sum(1)
+    return entropy
 
 
 def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
@@ -76,9 +77,7 @@ def rank_correlations(first: Tensor, second: Tensor) -> Tensor:
     """(B, *S) twice -> (B,) in [-1, 1]: correlation of the ranks of each sample, 0 where one of them is constant."""
     from scipy.stats import rankdata
 
-    ranks = [
-        torch.from_numpy(rankdata(part.flatten(1).double().cpu().numpy(), axis=1)) for part in (first, second)
-    ]
+    ranks = [torch.from_numpy(rankdata(part.flatten(1).double().cpu().numpy(), axis=1)) for part in (first, second)]
     a, b = (rank - rank.mean(1, keepdim=True) for rank in ranks)
     size = a.norm(dim=1) * b.norm(dim=1)
     return torch.where(size > 0, (a * b).sum(1) / torch.where(size > 0, size, 1.0), 0.0)
@@ -100,61 +99,53 @@ class Curves:
     advantage: Interval
 
 
-def removal_curves(
-    score: Score,
-    values: Tensor,
-    baseline: Tensor,
-    parts: Parts,
-    attributions: Tensor,
-    *,
-    seed: int,
-    inserts: bool = False,
-    fractions: int = 10,
-    orders: int = 4,
-    at_once: int = 256,
-) -> Curves:
+@dataclass(frozen=True)
+class Removal:
+    """What is removed from which samples, or added to their baseline.
+
+    Attributes:
+        values: (B, *S).
+        baseline: What removed parts become, of a shape that broadcasts to (B, *S).
+        parts: What is removed at a time.
+        inserts: Whether parts are added to the baseline, instead of removed from the sample.
+        fractions: K, in how many steps.
+        at_once: Rows that are computed together.
+    """
+
+    values: Tensor
+    baseline: Tensor
+    parts: Parts
+    inserts: bool = False
+    fractions: int = 10
+    at_once: int = 256
+
+    def curve(self, score: Score, ranking: Tensor) -> Tensor:
+        """(B, K + 1) float64: the score after each fraction of the parts, in the order `ranking` (B, P)."""
+        places = ranking.argsort(1)  # the rank of each part
+        start, rows, found = self.baseline.expand_as(self.values), row_numbers(self.values), []
+        for step in range(self.fractions + 1):
+            changed = places < round(self.parts.count * step / self.fractions)
+            mixed = self.parts.kept(changed if self.inserts else ~changed, self.values, start)
+            found.append(scores_of(score, mixed, rows, self.at_once).double())
+        return torch.stack(found, 1)
+
+
+def removal_curves(score: Score, removal: Removal, attributions: Tensor, seed: int, orders: int = 4) -> Curves:
     """Deletion or insertion curves (Petsiuk et al. 2018, arXiv:1806.07421) against random orders of the same samples.
 
     Args:
         score: What is explained.
-        values: (B, *S).
-        baseline: What removed parts become, broadcast to (B, *S).
-        parts: What is removed at a time.
+        removal: Samples, and what is removed or added.
         attributions: (B, *S).
         seed: Of the random orders.
-        inserts: Whether parts are added to the baseline, instead of removed from the sample.
-        fractions: K, in how many steps.
         orders: Random orders for each sample.
-        at_once: Rows that are computed together.
     """
-    samples, count = len(values), parts.count
-    ranking = parts.sums(attributions).argsort(dim=1, descending=True, stable=True)
-    made = _curve(score, values, baseline, parts, ranking, inserts, fractions, at_once)
+    shape = (len(removal.values), removal.parts.count)
+    made = removal.curve(score, removal.parts.sums(attributions).argsort(dim=1, descending=True, stable=True))
     draws = []
     for order in range(orders):
-        drawn = torch.rand(samples, count, generator=generator(seed, "random order", order)).argsort(1)
-        drawn = drawn.to(values.device)
-        draws.append(_curve(score, values, baseline, parts, drawn, inserts, fractions, at_once))
+        drawn = torch.rand(shape, generator=generator(seed, "random order", order)).argsort(1)
+        draws.append(removal.curve(score, drawn.to(removal.values.device)))
     random = torch.stack(draws).mean(0)
-    advantage = (made - random if inserts else random - made).mean(1)
+    advantage = (made - random if removal.inserts else random - made).mean(1)
     return Curves(tuple(made.mean(0).tolist()), tuple(random.mean(0).tolist()), mean_interval(advantage))
-
-
-def _curve(
-    score: Score,
-    values: Tensor,
-    baseline: Tensor,
-    parts: Parts,
-    ranking: Tensor,
-    inserts: bool,
-    fractions: int,
-    at_once: int,
-) -> Tensor:
-    """(B, K + 1) float64: the score after each fraction of the parts, in the order `ranking` (B, P)."""
-    places = ranking.argsort(1)  # the rank of each part
-    start, rows, found = baseline.expand_as(values), row_numbers(values), []
-    for step in range(fractions + 1):
-        changed = places < round(parts.count * step / fractions)
-        mixed = parts.kept(changed if inserts else ~changed, values, start)
-        found.append(scores_of(score, mixed, rows, at_once).double())
-    return torch.stack(found, 1)

@@ -32,6 +32,20 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """The files of a method in explain/<method>/.
+
+    Attributes:
+        content: explain.json.
+        pictures: Name of a PNG file -> its bytes.
+    """
+
+    method: str
+    content: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Configuration:
     """The configuration of a run.
 
@@ -76,6 +90,7 @@ class RunStory:
     rows: Sequence[Mapping[str, str]]
     pictures: Mapping[str, bytes]
     evaluated: Sequence[Evaluated]
+    explained: Sequence[Explained]
     files: Sequence[tuple[str, int]]
     packages: Sequence[str]
     problems: Sequence[str]

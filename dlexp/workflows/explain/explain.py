@@ -96,7 +96,7 @@ def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) 
         **_facts(run, request),
         "target": request.target,
         "score": question.unit,
-        "baseline": request.baseline,
+        "baseline": request.baseline if subject.values.is_floating_point() else "the token of unknown words",
         "seed": settings.seed,
         "worst_mistakes": not request.rows,
         "signed": request.method in SIGNED,
@@ -107,7 +107,9 @@ def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) 
         "failures": [] if checks is None else checks.failures(),
         "notes": notes,
     }
-    return write_explanations(run / "explain" / request.method, experiment, request.split, positions, subject, found, content)
+    return write_explanations(
+        run / "explain" / request.method, experiment, request.split, positions, subject, found, content
+    )
 
 
 def _samples(question: Question, subject: Subject, found: Attribution) -> list[dict[str, Any]]:
@@ -140,7 +142,9 @@ def _notes(found: Attribution, samples: Sequence[dict[str, Any]], request: Expla
     if rough:
         most = max(sample["relative_error"] for sample in rough)
         share = f"the completeness error is up to {100 * most:.1f} % of the change of the score"
-        notes.append(f"{share} for {', '.join(str(sample['row']) for sample in rough)}; add --steps {4 * request.steps}")
+        notes.append(
+            f"{share} for {', '.join(str(sample['row']) for sample in rough)}; add --steps {4 * request.steps}"
+        )
     return notes
 
 
@@ -163,9 +167,7 @@ def _checked(experiment: Experiment, request: ExplainRequest, settings: Settings
         return None
     positions = np.linspace(0, available - 1, count).round().astype(int).tolist()
     question = Question.of(experiment, samples_at(experiment, request.split, positions), request.target)
-    return check_method(
-        request.method, experiment.networks["model"], question.subject(request.baseline), settings
-    )
+    return check_method(request.method, experiment.networks["model"], question.subject(request.baseline), settings)
 
 
 def _check_facts(checks: Checks) -> dict[str, Any]:
@@ -197,9 +199,7 @@ def _importances(run: RunDir, experiment: Experiment, request: ExplainRequest) -
     linked = correlated_groups(values, parts)
     found = permutation_importance(losses, values, parts, [*single, *linked], seed)
     unit = sample_losses(experiment, batch, decoded(experiment, values))[1]
-    rows = [
-        {"columns": [names[column] for column in each.columns], **_interval(each.increase)} for each in found
-    ]
+    rows = [{"columns": [names[column] for column in each.columns], **_interval(each.increase)} for each in found]
     shown = sorted(rows[: parts.count], key=lambda row: -row["increase"])
     content = {
         **_facts(run, request),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -63,15 +62,16 @@ def write_importances(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     pictures, figures = Pictures(), {}
     if pictures.write(folder / "importances.png", partial(_draw_importances, content)):
         figures["importances"] = (
-            f"Increase of the {content['loss']} when a column is shuffled, {content['split']} split, with 95 % intervals."
+            f"Increase of the {content['loss']} when a column is shuffled, {content['split']} split; 95 % intervals."
         )
     return _write(folder, {**content, "figures": figures, **pictures.facts()})
 
 
 def caption_of(content: dict[str, Any]) -> str:
     """What the figure of the samples shows, and whether to believe it."""
-    what = "the worst mistakes" if content["worst_mistakes"] else "chosen samples"
-    text = f"{content['method']} for {what} of the {content['split']} split: {content['score']}"
+    what = "the samples of largest loss" if content["worst_mistakes"] else "chosen samples"
+    text = f"{content['method']}, {what} of the {content['split']} split: {content['score']}"
+    text += "; red is for it, blue against it" if content["signed"] else "; only sizes are shown"
     if content.get("layer"):
         text += f"; layer {content['layer']}"
     if content["failures"]:
@@ -104,7 +104,12 @@ def _drawing(
         return partial(_draw_overlays, images, heat, captions, title, content["signed"])
     if isinstance(spec, SeriesSpec):
         return partial(
-            _draw_series, subject.values.cpu().numpy(), found.values.sum(2).cpu().numpy(), captions, title, content["signed"]
+            _draw_series,
+            subject.values.cpu().numpy(),
+            found.values.sum(2).cpu().numpy(),
+            captions,
+            title,
+            content["signed"],
         )
     sums = subject.parts.sums(found.values).cpu()
     bars = [_bars(part_names(experiment, subject.values, row), sums[row]) for row in range(len(sums))]

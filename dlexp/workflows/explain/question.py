@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -92,8 +92,7 @@ class Question:
         )
 
     def _attention(self, network: nn.Module) -> Any:
-        inputs, make = self.batch.inputs, network.attention_maps
-        assert callable(make)
+        inputs, make = self.batch.inputs, cast(Callable[..., Any], network.attention_maps)
         return make(inputs.values, inputs.lengths) if isinstance(inputs, Sequences) else make(inputs)
 
     def told(self) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def _samples(content: Mapping[str, Any]) -> None:
             share = sample.get("relative_error")
             cells.append("-" if share is None else f"{100 * share:.2g} %")
         rows.append(cells)
-    what = "the worst mistakes" if content["worst_mistakes"] else counted(len(rows), "sample")
+    what = "the samples of largest loss" if content["worst_mistakes"] else counted(len(rows), "sample")
     layer = f", layer {content['layer']}" if content.get("layer") else ""
     title = f"{content['method']}: {what} of the {content['split']} split{layer}"
     out.print(table(escape(title), columns, rows))
@@ -45,7 +45,9 @@ def _samples(content: Mapping[str, Any]) -> None:
 
 
 def _baseline(content: Mapping[str, Any]) -> str:
-    return "the mean of the training data" if content["baseline"] == "mean" else "zero of the network's input"
+    return {"mean": "the mean of the training data", "zero": "zero of the network's input"}.get(
+        content["baseline"], escape(content["baseline"])
+    )
 
 
 def _text(value: object) -> str:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
 
-_FOR, _AGAINST, _GRAY = "#D55E00", "#0072B2", "#555555"
+_FOR, _AGAINST, _GRAY = "#C0392B", "#0072B2", "#555555"
 _MOST_ROWS = 30
 
 
 def attribution_bars_png(samples: Sequence[Mapping[str, float]], captions: Sequence[str], title: str) -> bytes:
-    """A panel of bars for each sample: columns or tokens by name, orange for the output and blue against it."""
+    """A panel of bars for each sample: columns or tokens by name, red for the output and blue against it."""
     across = min(2, len(samples))
     down = -(-len(samples) // across)
     longest = max(len(bars) for bars in samples)

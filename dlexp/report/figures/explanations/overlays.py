@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,12 +43,14 @@ def overlays_png(images: Floats, heat: Floats, captions: Sequence[str], title: s
     for number, image in enumerate(images):
         row, column = number // across, number % across
         panels = [
-            figure.add_axes((
-                (column * 4.75 + 0.1 + place * 1.12) / width,
-                top - (row + 1) * 1.5 / height + 0.15 / height,
-                1.06 / width,
-                1.3 / height,
-            ))
+            figure.add_axes(
+                (
+                    (column * 4.75 + 0.1 + place * 1.12) / width,
+                    top - (row + 1) * 1.5 / height + 0.15 / height,
+                    1.06 / width,
+                    1.3 / height,
+                )
+            )
             for place in range(3)
         ]
         _one(panels, image, heat[number], is_signed)
@@ -62,7 +65,11 @@ def _one(panels: Sequence[Axes], image: Floats, heat: Floats, is_signed: bool) -
     gray = colors.mean(2)
     panels[0].imshow(gray if image.shape[0] == 1 else colors, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     largest = full_color(heat)
-    settings = {"cmap": _SIGNED, "vmin": -largest, "vmax": largest} if is_signed else {"cmap": _POSITIVE, "vmin": 0, "vmax": largest}
+    settings: dict[str, Any] = (
+        {"cmap": _SIGNED, "vmin": -largest, "vmax": largest}
+        if is_signed
+        else {"cmap": _POSITIVE, "vmin": 0, "vmax": largest}
+    )
     panels[1].imshow(heat, interpolation="nearest", **settings)
     panels[2].imshow(gray, cmap="gray", vmin=-0.4, vmax=1.2, interpolation="nearest")
     strength = np.clip(np.abs(heat) / largest, 0, 1)
@@ -80,9 +87,7 @@ def full_color(heat: Floats) -> float:
     return float(np.percentile(sizes, _SHARE)) or float(sizes.max())
 
 
-def series_overlays_png(
-    values: Floats, heat: Floats, captions: Sequence[str], title: str, is_signed: bool
-) -> bytes:
+def series_overlays_png(values: Floats, heat: Floats, captions: Sequence[str], title: str, is_signed: bool) -> bytes:
     """Each series as lines over its attributions as colors.
 
     Args:
