@@ -54,7 +54,7 @@ COMMANDS = (
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
     Command(
         "explain",
-        "results.explain:explain",
+        "results.explain:explain_run",
         "Explain outputs of a run: which pixels, columns or steps they depend on.",
     ),
     Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),

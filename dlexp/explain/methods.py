@@ -33,6 +33,7 @@ GRADIENT_METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smo
 ATTRIBUTION_METHODS = (*GRADIENT_METHODS, "gradcam", "occlusion", "attention", "shapley")
 SIGNED = ("gradient_x_input", "integrated_gradients", "occlusion", "shapley")
 _AT_ONCE = 64  # rows that are differentiated together
+_DRAWS = 3  # networks with random weights
 _DECORRELATED = 0.5  # largest mean rank correlation of explanations of trained and random weights
 
 
@@ -216,12 +217,20 @@ def check_method(
         subject: Samples and score; fifty or more tell something.
         settings: Of the method.
     """
-    random = with_random_weights(network, settings.seed)
+    place = None
     if callable(method):
-        trained, drawn = method(network, subject), method(random, subject)
+        trained = method(network, subject)
     else:
         first = attribute(method, network, subject, settings)
-        trained, drawn = first.values, attribute(method, random, subject, settings, first.place).values
+        trained, place = first.values, first.place
+    rises, correlations = [], []
+    for draw in range(_DRAWS):  # one alone may resemble the trained network by chance
+        random = with_random_weights(network, settings.seed, draw)
+        drawn = (
+            method(random, subject) if callable(method) else attribute(method, random, subject, settings, place).values
+        )
+        rises.append(explanation_entropy(drawn) - explanation_entropy(trained))
+        correlations.append(rank_correlations(trained, drawn))
     score = subject.score(network)
     removal = Removal(subject.values, subject.baseline, subject.parts)
     with undisturbed(network):
@@ -229,5 +238,5 @@ def check_method(
             removal_curves(score, replace(removal, inserts=inserts), trained, settings.seed)
             for inserts in (False, True)
         ]
-    rise = explanation_entropy(drawn) - explanation_entropy(trained)
-    return Checks(mean_interval(rise), mean_interval(rank_correlations(trained, drawn)), *curves)
+    rise, correlation = torch.stack(rises).mean(0), torch.stack(correlations).mean(0)
+    return Checks(mean_interval(rise), mean_interval(correlation), *curves)

@@ -53,14 +53,14 @@ def explanation_entropy(attributions: Tensor) -> Tensor:
     return entropy
 
 
-def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
+def with_random_weights(network: nn.Module, seed: int, draw: int = 0) -> nn.Module:
     """A copy of `network` whose weights are drawn anew, layer by layer as torch initializes them.
 
     Weights of layers that cannot initialize themselves get normal numbers of the same deviation.
     """
     copied, known = copy.deepcopy(network), set()
     with kept_randomness(), torch.no_grad():
-        seed_global(seed, "random weights")
+        seed_global(seed, "random weights", draw)
         for module in copied.modules():
             reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
             if callable(reset):

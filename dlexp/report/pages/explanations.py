@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from dlexp.report.number_format import number
 from dlexp.report.pages.html import Html, Section, bullet_list, code, html_table, paragraph, picture
-from dlexp.report.pages.run_contents import Explained
+from dlexp.report.pages.run_contents import Explained, RunStory
 from dlexp.text.quoting import command
 
+_EXPLAINABLE = ("classification", "regression")
 
-def explanations_section(found: Sequence[Explained], place: str) -> Section:
-    """The figures and importances of every method that was used; the command for a run without any."""
-    if not found:
-        text = "Nothing was explained. See which pixels, columns or steps the worst mistakes depend on with:"
-        return Section("Explanations", (paragraph(text), code(command("explain", Path(place)))))
-    return Section("Explanations", tuple(part for each in found for part in _method(each)))
+
+def explanations_section(story: RunStory) -> Section:
+    """The figures and importances of every method that was used; the command for an evaluated run without any."""
+    parts = tuple(part for each in story.explained for part in _method(each))
+    if not parts and story.evaluated and story.meta.get("task") in _EXPLAINABLE:
+        text = "Nothing was explained. See which parts of the samples of largest loss the outputs depend on with:"
+        parts = (paragraph(text), code(command("explain", Path(story.place))))
+    return Section("Explanations", parts)
 
 
 def _method(found: Explained) -> Iterator[Html]:

@@ -48,7 +48,7 @@ def run_page(story: RunStory, version: str) -> str:
         Section("Curves", _curves(story)),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
-        explanations_section(story.explained, story.place),
+        explanations_section(story),
         Section("Configuration", _configuration(story)),
         Section("Reproduce", _repeat(story)),
         Section("Environment", _environment(story)),

@@ -77,6 +77,7 @@ class RunStory:
         files: (path within the directory, bytes).
         packages: name==version of installed packages.
         problems: Messages about files that could not be read.
+        explained: Explanations, by method.
     """
 
     name: str
@@ -90,10 +91,10 @@ class RunStory:
     rows: Sequence[Mapping[str, str]]
     pictures: Mapping[str, bytes]
     evaluated: Sequence[Evaluated]
-    explained: Sequence[Explained]
     files: Sequence[tuple[str, int]]
     packages: Sequence[str]
     problems: Sequence[str]
+    explained: Sequence[Explained] = ()
 
     @property
     def monitor(self) -> str:

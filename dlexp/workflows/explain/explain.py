@@ -18,7 +18,7 @@ from dlexp.errors import ConfigError
 from dlexp.explain.methods import SIGNED, Attribution, Checks, Settings, Subject, attribute, check_method
 from dlexp.explain.permutation import correlated_groups, permutation_importance
 from dlexp.explain.sanity import Interval, rank_correlations
-from dlexp.explain.score import NotExplained
+from dlexp.explain.score import NotExplained, undisturbed
 from dlexp.kinds import describe_kind
 from dlexp.specs import TableSpec
 from dlexp.text.time_format import now_utc
@@ -114,10 +114,11 @@ def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) 
 
 def _samples(question: Question, subject: Subject, found: Attribution) -> list[dict[str, Any]]:
     """The samples with their scores, sums of attributions and, where there is one, completeness errors."""
-    score = question.score(question.experiment.networks["model"])
+    network = question.experiment.networks["model"]
+    score = question.score(network)
     rows = torch.arange(len(subject.values), device=subject.values.device)
     start = subject.baseline.expand_as(subject.values)
-    with torch.no_grad():
+    with undisturbed(network), torch.no_grad():
         scores, before = score(subject.values, rows), score(start, rows)
     samples = []
     for row, told in enumerate(question.told()):

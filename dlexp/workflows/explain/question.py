@@ -19,7 +19,7 @@ from dlexp.data.tables.features.encodings import encoded_columns
 from dlexp.errors import ConfigError
 from dlexp.explain.methods import Subject
 from dlexp.explain.parts import Parts
-from dlexp.explain.score import NotExplained, Score
+from dlexp.explain.score import NotExplained, Score, undisturbed
 from dlexp.sequence_specs import TokenSpec
 from dlexp.specs import ClassSpec, ImageSpec, LabelSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
@@ -126,14 +126,8 @@ def check_explainable(experiment: Experiment) -> nn.Module:
 def decoded(experiment: Experiment, inputs: Field) -> Tensor:
     """(B, O): probabilities, scores or values of the network in evaluation mode, without gradients."""
     network = experiment.networks["model"]
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            return experiment.task.decode(forward(network, inputs).float())
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with undisturbed(network), torch.no_grad():
+        return experiment.task.decode(forward(network, inputs).float())
 
 
 def sample_losses(experiment: Experiment, batch: Batch, outputs: Tensor) -> tuple[Tensor, str]:

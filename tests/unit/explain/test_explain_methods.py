@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -72,16 +73,16 @@ def test_integrated_gradients_need_no_more_memory_with_more_steps_and_become_com
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "gradcam", "occlusion"])
-def test_nine_of_ten_of_the_strongest_pixels_are_in_the_planted_mark(method: str) -> None:
+def test_nine_tenths_of_the_strongest_attributions_are_in_the_planted_mark(method: str) -> None:
     network, (images, classes, where) = trained_cnn(), marked_images(60, 3)
     subject = image_subject(network, images)
     right = network(images).argmax(1) == classes
     assert right.float().mean() > 0.97
-    found = attribute(method, network, subject, Settings(window=3))
-    assert found.values.shape == images.shape
-    strongest = found.values.abs().sum(1).flatten(1).argsort(1, descending=True)[right, :5]
-    inside = where.flatten(1)[right].gather(1, strongest).float().mean()
-    assert inside >= 0.9, float(inside)
+    found = attribute(method, network, subject, Settings()).values
+    assert found.shape == images.shape
+    sizes, strongest = found.abs().sum(1).flatten(1)[right].topk(9, dim=1)
+    inside = (sizes * where.flatten(1)[right].gather(1, strongest)).sum(1) / sizes.sum(1)
+    assert float(inside.mean()) >= 0.9, float(inside.mean())
 
 
 def test_noise_of_a_sample_does_not_depend_on_the_others() -> None:
@@ -97,7 +98,7 @@ def test_noise_of_a_sample_does_not_depend_on_the_others() -> None:
 @pytest.mark.parametrize("method", [name for name in ATTRIBUTION_METHODS if name not in ("attention", "shapley")])
 def test_the_network_is_left_as_it_was(method: str) -> None:
     network, (images, _, _) = trained_cnn(), marked_images(3, 5)
-    subject, (first, norm) = image_subject(network, images), (network[0], network[1])  # type: ignore[index]
+    subject, (first, norm) = image_subject(network, images), (network[0], network[1])
     try:
         network.train()
         norm.eval()
@@ -180,13 +181,13 @@ def test_grad_cam_names_another_method_for_a_network_without_maps() -> None:
 def _resnet() -> nn.Module:
     from torchvision.models import resnet18
 
-    return resnet18(num_classes=4)
+    return cast(nn.Module, resnet18(num_classes=4))
 
 
 def _torchvision_vit() -> nn.Module:
     from torchvision.models.vision_transformer import VisionTransformer
 
-    return VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=4)
+    return cast(nn.Module, VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=4))
 
 
 def _own_vit() -> nn.Module:
@@ -198,7 +199,7 @@ def _own_vit() -> nn.Module:
 def _swin() -> nn.Module:
     from torchvision.models.swin_transformer import SwinTransformer
 
-    return SwinTransformer([2, 2], 16, [1, 1], [2, 2], [4, 4], num_classes=4)
+    return cast(nn.Module, SwinTransformer([2, 2], 16, [1, 1], [2, 2], [4, 4], num_classes=4))
 
 
 @pytest.mark.parametrize("make", [_resnet, _torchvision_vit, _own_vit, _swin])

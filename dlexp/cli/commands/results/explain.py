@@ -9,7 +9,7 @@ from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError, Problem
 
 
-def explain(
+def explain_run(
     run: given.Run = "latest",
     words: given.RowsToExplain = None,
     method: given.ExplainMethod = "occlusion",
@@ -55,9 +55,9 @@ def explain(
     check_request(request)
     folder = named_run(run)
     RunDir.find(folder)  # raises an error before torch is imported
-    from dlexp.workflows.explain.explain import explain_run
+    from dlexp.workflows.explain import explain as workflow
 
-    content = explain_run(folder, request)
+    content = workflow.explain_run(folder, request)
     if json:
         print_json(content)
         return
