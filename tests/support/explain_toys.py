@@ -50,7 +50,7 @@ def marked_images(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @cache
-def trained_cnn() -> nn.Module:
+def trained_cnn() -> nn.Sequential:
     """A network with batch normalization, dropout and ReLU in place that tells the two marks apart."""
     torch.manual_seed(0)
     network = nn.Sequential(

@@ -98,7 +98,8 @@ def test_noise_of_a_sample_does_not_depend_on_the_others() -> None:
 @pytest.mark.parametrize("method", [name for name in ATTRIBUTION_METHODS if name not in ("attention", "shapley")])
 def test_the_network_is_left_as_it_was(method: str) -> None:
     network, (images, _, _) = trained_cnn(), marked_images(3, 5)
-    subject, (first, norm) = image_subject(network, images), (network[0], network[1])
+    subject, first, norm = image_subject(network, images), cast(nn.Conv2d, network[0]), network[1]
+    assert first.bias is not None
     try:
         network.train()
         norm.eval()
