@@ -19,7 +19,7 @@ from dlexp.explain.occlusion import exact_shapley, occluded_parts, occlusion
 from dlexp.explain.parts import Parts
 from dlexp.explain.sanity import (
     Curves,
-    Interval,
+    MeanInterval,
     Removal,
     explanation_entropy,
     mean_interval,
@@ -65,8 +65,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of the methods.
+class MethodSettings:
+    """MethodSettings of the methods.
 
     Attributes:
         seed: Of noise and random orders.
@@ -97,7 +97,7 @@ class Attribution:
 
 
 def attribute(
-    method: str, network: nn.Module, subject: Subject, settings: Settings, place: tuple[str, int] | None = None
+    method: str, network: nn.Module, subject: Subject, settings: MethodSettings, place: tuple[str, int] | None = None
 ) -> Attribution:
     """The attributions of `method`; the network is left as it was.
 
@@ -119,7 +119,12 @@ def attribute(
 
 
 def _attribute(
-    method: str, network: nn.Module, score: Score, subject: Subject, settings: Settings, place: tuple[str, int] | None
+    method: str,
+    network: nn.Module,
+    score: Score,
+    subject: Subject,
+    settings: MethodSettings,
+    place: tuple[str, int] | None,
 ) -> Attribution:
     values, baseline = subject.values, subject.baseline
     match method:
@@ -180,8 +185,8 @@ class Checks:
         insertion: Curves while parts are added.
     """
 
-    entropy_rise: Interval
-    correlation: Interval
+    entropy_rise: MeanInterval
+    correlation: MeanInterval
     deletion: Curves
     insertion: Curves
 
@@ -207,7 +212,7 @@ def check_method(
     method: str | Callable[[nn.Module, Subject], Tensor],
     network: nn.Module,
     subject: Subject,
-    settings: Settings,
+    settings: MethodSettings,
 ) -> Checks:
     """Check a method on some samples: by random weights, and by removing what it names.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dlexp.explain.parts import Parts
-from dlexp.explain.sanity import Interval, mean_interval
+from dlexp.explain.sanity import MeanInterval, mean_interval
 from dlexp.runtime.seed import generator
 
 _CORRELATED = 0.8  # of the ranks of two columns
@@ -31,7 +31,7 @@ class Importance:
     """
 
     columns: tuple[int, ...]
-    increase: Interval
+    increase: MeanInterval
 
 
 def permutation_importance(
@@ -71,7 +71,7 @@ def permutation_importance(
 def correlated_groups(values: Tensor, parts: Parts) -> list[tuple[int, ...]]:
     """Groups of two or more columns whose ranks correlate by 0.8 or more, directly or through others.
 
-    Shuffled one by one, each of them looks less important than they are together: the others still tell what it told.
+    Shuffled one by one, each of them looks less important than they are together: the others still tell what it facts.
     Columns of several features are not compared.
     """
     sizes = torch.bincount(parts.of_value, minlength=parts.count)

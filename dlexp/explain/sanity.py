@@ -21,7 +21,7 @@ _TWO_SIDED_95 = 1.959964  # deviations of the normal distribution
 
 
 @dataclass(frozen=True)
-class Interval:
+class MeanInterval:
     """A mean over samples with its 95 % interval; the limits are NaN for fewer than two samples."""
 
     mean: float
@@ -30,12 +30,12 @@ class Interval:
     samples: int
 
 
-def mean_interval(values: Tensor) -> Interval:
+def mean_interval(values: Tensor) -> MeanInterval:
     """The mean of (B,) values and its 95 % interval by the normal distribution."""
     count = len(values)
     mean = float(values.double().mean()) if count else math.nan
     half = _TWO_SIDED_95 * float(values.double().std()) / math.sqrt(count) if count > 1 else math.nan
-    return Interval(mean, mean - half, mean + half, count)
+    return MeanInterval(mean, mean - half, mean + half, count)
 
 
 def explanation_entropy(attributions: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Curves:
 
     method: tuple[float, ...]
     random: tuple[float, ...]
-    advantage: Interval
+    advantage: MeanInterval
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ def _method(found: Explained) -> Iterator[Html]:
         caption = f"Increase of the {content.get('loss', 'loss')} when a column is shuffled."
         columns = ["column", "increase", "95 % interval"]
         yield html_table(caption, columns, cells, numbers=frozenset(columns[1:]))
-    told = [str(text) for key in ("failures", "notes") for text in content.get(key) or ()]
-    if told:
-        yield bullet_list([f"{found.method}: {text}" for text in told])
+    texts = [str(text) for key in ("failures", "notes") for text in content.get(key) or ()]
+    if texts:
+        yield bullet_list([f"{found.method}: {text}" for text in texts])
 
 
 def _limits(low: object, high: object) -> str:

@@ -15,9 +15,9 @@ from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.saved import load_saved
 from dlexp.errors import ConfigError
-from dlexp.explain.methods import SIGNED, Attribution, Checks, Settings, Subject, attribute, check_method
+from dlexp.explain.methods import SIGNED, Attribution, Checks, MethodSettings, Subject, attribute, check_method
 from dlexp.explain.permutation import correlated_groups, permutation_importance
-from dlexp.explain.sanity import Interval, rank_correlations
+from dlexp.explain.sanity import MeanInterval, rank_correlations
 from dlexp.explain.score import NotExplained, undisturbed
 from dlexp.kinds import describe_kind
 from dlexp.specs import TableSpec
@@ -27,11 +27,11 @@ from dlexp.workflows.explain.files import write_explanations, write_importances
 from dlexp.workflows.explain.question import (
     Question,
     check_explainable,
-    decoded,
+    decoded_outputs,
     losses_of,
     part_names,
-    parts_of,
     positions_of,
+    removable_parts,
     sample_losses,
     samples_at,
     worst_positions,
@@ -81,7 +81,7 @@ def _facts(run: RunDir, request: ExplainRequest) -> dict[str, Any]:
 def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) -> dict[str, Any]:
     """Explain the rows of the request, or the worst mistakes."""
     network = experiment.networks["model"]
-    settings = Settings(experiment.config.seed, request.steps, window=request.window)
+    settings = MethodSettings(experiment.config.seed, request.steps, window=request.window)
     if request.rows:
         positions = positions_of(experiment, request.split, request.rows)
     else:
@@ -121,8 +121,8 @@ def _samples(question: Question, subject: Subject, found: Attribution) -> list[d
     with undisturbed(network), torch.no_grad():
         scores, before = score(subject.values, rows), score(start, rows)
     samples = []
-    for row, told in enumerate(question.told()):
-        sample = {**told, "score": float(scores[row]), "score_of_baseline": float(before[row])}
+    for row, facts in enumerate(question.facts()):
+        sample = {**facts, "score": float(scores[row]), "score_of_baseline": float(before[row])}
         if found.error is not None:
             apart = abs(sample["score"] - sample["score_of_baseline"])
             sample["completeness_error"] = float(found.error[row])
@@ -150,7 +150,7 @@ def _notes(found: Attribution, samples: Sequence[dict[str, Any]], request: Expla
 
 
 def _attention_notes(
-    experiment: Experiment, subject: Subject, found: Attribution, request: ExplainRequest, settings: Settings
+    experiment: Experiment, subject: Subject, found: Attribution, request: ExplainRequest, settings: MethodSettings
 ) -> list[str]:
     """How attention agrees with occlusion: it need not show what the output depends on."""
     if request.method != "attention":
@@ -160,7 +160,7 @@ def _attention_notes(
     return [f"attention is no explanation: its mean rank correlation with occlusion is {agreement:.2f} here"]
 
 
-def _checked(experiment: Experiment, request: ExplainRequest, settings: Settings) -> Checks | None:
+def _checked(experiment: Experiment, request: ExplainRequest, settings: MethodSettings) -> Checks | None:
     """The checks of the method on evenly spaced samples of the split."""
     available = len(experiment.bundle.splits[request.split])
     count = min(request.checks, available)
@@ -195,11 +195,11 @@ def _importances(run: RunDir, experiment: Experiment, request: ExplainRequest) -
     positions = np.linspace(0, available - 1, min(available, _MOST_SHUFFLED)).round().astype(int).tolist()
     batch = samples_at(experiment, request.split, positions)
     values, losses = as_tensor(batch.inputs), losses_of(experiment, batch)
-    parts, names, seed = parts_of(experiment, values), part_names(experiment, values), experiment.config.seed
+    parts, names, seed = removable_parts(experiment, values), part_names(experiment, values), experiment.config.seed
     single = [(number,) for number in range(parts.count)]
     linked = correlated_groups(values, parts)
     found = permutation_importance(losses, values, parts, [*single, *linked], seed)
-    unit = sample_losses(experiment, batch, decoded(experiment, values))[1]
+    unit = sample_losses(experiment, batch, decoded_outputs(experiment, values))[1]
     rows = [{"columns": [names[column] for column in each.columns], **_interval(each.increase)} for each in found]
     shown = sorted(rows[: parts.count], key=lambda row: -row["increase"])
     content = {
@@ -215,7 +215,7 @@ def _importances(run: RunDir, experiment: Experiment, request: ExplainRequest) -
     return write_importances(run / "explain" / request.method, content)
 
 
-def _interval(found: Interval) -> dict[str, Any]:
+def _interval(found: MeanInterval) -> dict[str, Any]:
     return {"increase": found.mean, "low": found.low, "high": found.high, "samples": found.samples}
 
 

@@ -49,7 +49,7 @@ class Question:
     @classmethod
     def of(cls, experiment: Experiment, batch: Batch, target: str) -> Question:
         """The question about `target`: predicted, true, or a name. Raises ConfigError for an unknown one."""
-        outputs = decoded(experiment, batch.inputs)
+        outputs = decoded_outputs(experiment, batch.inputs)
         return cls(experiment, batch, outputs, _columns(experiment, batch, outputs, target))
 
     @property
@@ -85,7 +85,7 @@ class Question:
             values=values,
             numbers=self.batch.indices.tolist(),
             baseline=_baseline(self.experiment, values, baseline),
-            parts=parts_of(self.experiment, values),
+            parts=removable_parts(self.experiment, values),
             is_image=isinstance(spec, ImageSpec),
             score=self.score,
             attention=self._attention,
@@ -95,7 +95,7 @@ class Question:
         inputs, make = self.batch.inputs, cast(Callable[..., Any], network.attention_maps)
         return make(inputs.values, inputs.lengths) if isinstance(inputs, Sequences) else make(inputs)
 
-    def told(self) -> list[dict[str, Any]]:
+    def facts(self) -> list[dict[str, Any]]:
         """row, true, predicted and explained of each sample."""
         spec, targets = self.experiment.bundle.spec, self.batch.targets
         names, found = spec.output_names, []
@@ -123,7 +123,7 @@ def check_explainable(experiment: Experiment) -> nn.Module:
     return network
 
 
-def decoded(experiment: Experiment, inputs: Field) -> Tensor:
+def decoded_outputs(experiment: Experiment, inputs: Field) -> Tensor:
     """(B, O): probabilities, scores or values of the network in evaluation mode, without gradients."""
     network = experiment.networks["model"]
     with undisturbed(network), torch.no_grad():
@@ -170,7 +170,8 @@ def positions_of(experiment: Experiment, split: str, rows: Sequence[int]) -> lis
 def worst_positions(experiment: Experiment, split: str, count: int) -> list[int]:
     """Positions of the samples of a split with the largest losses, the worst first."""
     losses = [
-        sample_losses(experiment, batch, decoded(experiment, batch.inputs))[0] for batch in experiment.split(split)
+        sample_losses(experiment, batch, decoded_outputs(experiment, batch.inputs))[0]
+        for batch in experiment.split(split)
     ]
     order = torch.cat(losses).argsort(descending=True, stable=True)
     return [int(position) for position in order[:count]]
@@ -190,7 +191,7 @@ def part_names(experiment: Experiment, values: Tensor, row: int = 0) -> list[str
     return [f"step {place + 1}" for place in range(values.shape[1])]
 
 
-def parts_of(experiment: Experiment, values: Tensor) -> Parts:
+def removable_parts(experiment: Experiment, values: Tensor) -> Parts:
     """What is removed at a time from samples such as `values`: pixels, columns or positions."""
     spec = experiment.bundle.spec.inputs
     if isinstance(spec, ImageSpec):
@@ -249,6 +250,6 @@ def losses_of(experiment: Experiment, batch: Batch) -> Callable[[Tensor], Tensor
     """(B, F) -> (B,): the loss of each sample of `batch` with other inputs."""
 
     def found(values: Tensor) -> Tensor:
-        return sample_losses(experiment, batch, decoded(experiment, values))[0]
+        return sample_losses(experiment, batch, decoded_outputs(experiment, values))[0]
 
     return found

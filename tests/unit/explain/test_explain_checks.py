@@ -7,7 +7,7 @@ import torch
 from explain_toys import fit, image_subject, marked_images, trained_cnn
 from torch import Tensor, nn
 
-from dlexp.explain.methods import Settings, Subject, check_method
+from dlexp.explain.methods import MethodSettings, Subject, check_method
 from dlexp.explain.parts import Parts
 from dlexp.explain.permutation import correlated_groups, permutation_importance
 from dlexp.explain.sanity import (
@@ -27,7 +27,7 @@ METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smoothgrad",
 def test_every_method_passes_on_a_trained_network(method: str) -> None:
     images, _, _ = marked_images(40, 7)
     network = trained_cnn()
-    checks = check_method(method, network, image_subject(network, images), Settings(steps=16, draws=8))
+    checks = check_method(method, network, image_subject(network, images), MethodSettings(steps=16, draws=8))
     assert checks.failures() == []
     assert checks.deletion.advantage.low > 0 and checks.insertion.advantage.low > 0
     assert checks.correlation.samples == 40
@@ -41,7 +41,7 @@ def test_edges_of_the_input_are_rejected() -> None:
 
     images, _, _ = marked_images(40, 7)
     network = trained_cnn()
-    checks = check_method(edges, network, image_subject(network, images), Settings())
+    checks = check_method(edges, network, image_subject(network, images), MethodSettings())
     assert checks.entropy_rise.low == checks.entropy_rise.high == 0
     assert checks.correlation.mean == pytest.approx(1)
     assert any("random weights" in text for text in checks.failures())
@@ -55,7 +55,7 @@ def test_a_random_order_is_rejected() -> None:
 
     images, _, _ = marked_images(40, 7)
     network = trained_cnn()
-    checks = check_method(noise, network, image_subject(network, images), Settings())
+    checks = check_method(noise, network, image_subject(network, images), MethodSettings())
     assert checks.failures() and all("random order" in text for text in checks.failures())
 
 
@@ -69,8 +69,8 @@ def test_a_network_trained_on_shuffled_labels_is_explained_otherwise(method: str
     fit(network, images, classes[torch.randperm(len(classes))], 60)
     few = images[:30]
     trained = trained_cnn()
-    first = attribute(method, trained, image_subject(trained, few), Settings(steps=16)).values
-    second = attribute(method, network, image_subject(network, few), Settings(steps=16)).values
+    first = attribute(method, trained, image_subject(trained, few), MethodSettings(steps=16)).values
+    second = attribute(method, network, image_subject(network, few), MethodSettings(steps=16)).values
     assert float(rank_correlations(first, second).mean()) < 0.5
     inside = [part.abs().sum(1)[where[:30]].sum() / part.abs().sum() for part in (first, second)]
     assert inside[0] > inside[1]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dlexp.explain.attention import attention_rollout, rollout_of_patches
 from dlexp.explain.gradcam import grad_cam
 from dlexp.explain.gradients import gradient_x_input, integrated_gradients, saliency, smoothgrad
-from dlexp.explain.methods import ATTRIBUTION_METHODS, Settings, Subject, attribute
+from dlexp.explain.methods import ATTRIBUTION_METHODS, MethodSettings, Subject, attribute
 from dlexp.explain.occlusion import exact_shapley, occluded_parts, occlusion
 from dlexp.explain.parts import Parts
 from dlexp.explain.score import NotExplained, row_numbers, undisturbed
@@ -78,7 +78,7 @@ def test_nine_tenths_of_the_strongest_attributions_are_in_the_planted_mark(metho
     subject = image_subject(network, images)
     right = network(images).argmax(1) == classes
     assert right.float().mean() > 0.97
-    found = attribute(method, network, subject, Settings()).values
+    found = attribute(method, network, subject, MethodSettings()).values
     assert found.shape == images.shape
     sizes, strongest = found.abs().sum(1).flatten(1)[right].topk(9, dim=1)
     inside = (sizes * where.flatten(1)[right].gather(1, strongest)).sum(1) / sizes.sum(1)
@@ -88,11 +88,11 @@ def test_nine_tenths_of_the_strongest_attributions_are_in_the_planted_mark(metho
 def test_noise_of_a_sample_does_not_depend_on_the_others() -> None:
     network, (images, _, _) = trained_cnn(), marked_images(4, 4)
     subject = image_subject(network, images)
-    whole = attribute("smoothgrad", network, subject, Settings(draws=4)).values
+    whole = attribute("smoothgrad", network, subject, MethodSettings(draws=4)).values
     one = Subject(
         images[2:3], [2], subject.baseline, subject.parts, True, lambda n: lambda x, r: subject.score(n)(x, r + 2)
     )
-    assert torch.allclose(attribute("smoothgrad", network, one, Settings(draws=4)).values, whole[2:3], atol=1e-6)
+    assert torch.allclose(attribute("smoothgrad", network, one, MethodSettings(draws=4)).values, whole[2:3], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", [name for name in ATTRIBUTION_METHODS if name not in ("attention", "shapley")])
@@ -107,8 +107,8 @@ def test_the_network_is_left_as_it_was(method: str) -> None:
         first.bias.requires_grad_(False)
         before = {name: value.clone() for name, value in network.state_dict().items()}
         state = torch.get_rng_state()
-        once = attribute(method, network, subject, Settings(draws=2)).values
-        twice = attribute(method, network, subject, Settings(draws=2)).values
+        once = attribute(method, network, subject, MethodSettings(draws=2)).values
+        twice = attribute(method, network, subject, MethodSettings(draws=2)).values
         assert torch.equal(once, twice), "dropout is on"
         assert network.training and not norm.training and first.training
         assert bool((first.weight.grad == 7).all()) and not first.bias.requires_grad and first.weight.requires_grad
@@ -246,6 +246,6 @@ def test_tokens_have_no_gradient_and_are_hidden_one_by_one() -> None:
     subject = Subject(
         tokens, [0], torch.tensor(0), Parts.positions((3,)), False, lambda _: lambda x, r: (x == 2).sum(1).double()
     )
-    assert attribute("occlusion", network, subject, Settings()).values.tolist() == [[0.0, 1.0, 0.0]]
+    assert attribute("occlusion", network, subject, MethodSettings()).values.tolist() == [[0.0, 1.0, 0.0]]
     with pytest.raises(NotExplained, match="--method occlusion"):
-        attribute("saliency", network, subject, Settings())
+        attribute("saliency", network, subject, MethodSettings())
