@@ -52,6 +52,11 @@ COMMANDS = (
         "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds.",
     ),
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
+    Command(
+        "explain",
+        "results.explain:explain_run",
+        "Explain outputs of a run: which pixels, columns or steps they depend on.",
+    ),
     Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),
     Command("adapt", "results.adapt:adapt", "Adapt the normalization layers of a run to other data."),
     Command("replay", "training.replay:replay", "Repeat the failed training step of a run."),

@@ -69,6 +69,13 @@ def export_formats(incomplete: str) -> list[str]:
     return _starting(EXPORT_FORMATS, incomplete)
 
 
+def explain_methods(incomplete: str) -> list[str]:
+    """Names of the methods of `dlexp explain`."""
+    from dlexp.workflows.explain.request import METHODS
+
+    return _starting(tuple(METHODS), incomplete)
+
+
 def runs(incomplete: str) -> list[str]:
     """Paths of run directories, newest first."""
     from dlexp.artifacts.runs.run_dir import newest_runs, outputs_root

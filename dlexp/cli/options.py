@@ -102,6 +102,42 @@ AdaptationOverrides = Annotated[
 ]
 ReplayOverrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
+RowsToExplain = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ROW | KEY=VALUE]...",
+        help="numbers of samples, as in predictions.csv, default: the worst mistakes; overrides such as trainer.device",
+    ),
+]
+ExplainMethod = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="saliency, gradient_x_input, integrated_gradients, smoothgrad, gradcam, occlusion, attention, permutation "
+        "or shapley",
+        autocompletion=completion.explain_methods,
+    ),
+]
+ExplainSplit = Annotated[
+    str, typer.Option("--split", help="where the samples are: train, val or test", autocompletion=completion.splits)
+]
+ExplainTarget = Annotated[
+    str, typer.Option("--target", metavar="NAME", help="predicted, true, or the class or value to explain")
+]
+ExplainBaseline = Annotated[
+    str, typer.Option("--baseline", help="what an absent part is: mean of the training data, or zero")
+]
+ExplainCount = Annotated[
+    int, typer.Option("--count", min=1, metavar="N", help="without ROW, explain this many of the worst mistakes")
+]
+ExplainChecks = Annotated[
+    int, typer.Option("--checks", min=0, metavar="N", help="check the method on N samples; 0: no checks")
+]
+ExplainSteps = Annotated[int, typer.Option("--steps", min=1, help="steps of integrated_gradients")]
+ExplainWindow = Annotated[
+    int | None,
+    typer.Option("--window", min=1, metavar="PIXELS", help="side of the square of occlusion; default: an eighth"),
+]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last", autocompletion=completion.checkpoints)]
 Inputs = Annotated[
     list[str] | None,

@@ -16,6 +16,7 @@ RUN_COMMANDS = [
     ("evaluate", "NAME"),
     ("predict", "NAME", "x.csv"),
     ("export", "NAME"),
+    ("explain", "NAME"),
     ("report", "NAME"),
     ("replay", "NAME"),
     ("adapt", "NAME", "data=iris"),

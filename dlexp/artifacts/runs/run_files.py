@@ -92,6 +92,18 @@ _REPORT = Record(
         "changed_since_training": ListOf(OBJECT),
     }
 )
+_EXPLANATION = Record(
+    required={"method": TEXT, "split": TEXT},
+    optional={
+        **dict.fromkeys(("run", "checkpoint", "target", "score", "baseline", "layer", "loss"), TEXT),
+        **dict.fromkeys(("failures", "notes"), _TEXTS),
+        "explained": TIME,
+        "figures": MapOf(TEXT),
+        "samples": ListOf(OBJECT),
+        "importances": ListOf(Record({"columns": _TEXTS, "increase": NUMBER}, {"low": ANY, "high": ANY})),
+        "checks": OrNull(OBJECT),
+    },
+)
 _STUDY = Record(
     optional={
         **dict.fromkeys(("study", "metric", "direction", "reason", "command"), TEXT),
@@ -128,6 +140,7 @@ SHAPES: Mapping[str, Shape] = {
             "jobs": ListOf(Record({"overrides": _TEXTS, "varied": ListOf(_TEXTS), "config": OBJECT})),
         }
     ),
+    "explain.json": _EXPLANATION,
     "study.json": _STUDY,
     "lr_find.json": Record(
         optional={"suggestion": OrNull(NUMBER), "data": TEXT, "model": TEXT, "parameters": WHOLE},

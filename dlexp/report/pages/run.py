@@ -8,6 +8,7 @@ from typing import Any
 
 from dlexp.report.number_format import number
 from dlexp.report.pages.evaluation import evaluated_section
+from dlexp.report.pages.explanations import explanations_section
 from dlexp.report.pages.html import (
     Html,
     Section,
@@ -57,6 +58,7 @@ def run_page(story: RunStory, version: str) -> str:
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
         Section("Inspection", _inspected(story)),
+        explanations_section(story),
         Section("Configuration", _configuration(story)),
         Section("Reproduce", _repeat(story)),
         Section("Environment", _environment(story)),

@@ -32,6 +32,20 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """The files of a method in explain/<method>/.
+
+    Attributes:
+        content: explain.json.
+        pictures: Name of a PNG file -> its bytes.
+    """
+
+    method: str
+    content: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Configuration:
     """The configuration of a run.
 
@@ -64,6 +78,7 @@ class RunStory:
         packages: name==version of installed packages.
         problems: Messages about files that could not be read.
         inspected: Name -> PNG of `dlexp inspect`.
+        explained: Explanations, by method.
     """
 
     name: str
@@ -81,6 +96,7 @@ class RunStory:
     packages: Sequence[str]
     problems: Sequence[str]
     inspected: Mapping[str, bytes] = field(default_factory=dict)
+    explained: Sequence[Explained] = ()
 
     @property
     def monitor(self) -> str:

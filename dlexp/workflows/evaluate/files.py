@@ -96,10 +96,10 @@ def _draw(figure: Figure, split: str) -> bytes:
 def _draw_images(figure: SampleImages, split: str, bundle: DataBundle) -> bytes:
     from dlexp.report.figures.evaluation import mistakes_png
 
-    return mistakes_png(_images(bundle, split, figure.positions), figure.captions, split)
+    return mistakes_png(images_of(bundle, split, figure.positions), figure.captions, split)
 
 
-def _images(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
+def images_of(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
     """Images (K, C, H, W) in [0, 1], before normalization."""
     inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
     white = bundle.preprocessing.get("white")

@@ -20,7 +20,7 @@ from dlexp.config.derive import departure
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory, Table
+from dlexp.report.pages.run_contents import Configuration, Evaluated, Explained, RunStory, Table
 from dlexp.workflows.pictures import Pictures, curves
 
 # base64 encodes three bytes as four, and a page must stay below 2 MB
@@ -108,6 +108,7 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
     pictures = _pictures(reader, columns, rows, summary)
     evaluated = tuple(_evaluated(reader, path.parent) for path in sorted(run.path.glob("eval/*/report.json")))
     inspected = _inspected(reader)
+    explained = tuple(_explained(reader, path.parent) for path in sorted(run.path.glob("explain/*/explain.json")))
     typed = reader.text("command.txt").partition("\n")[0]
     return RunStory(
         name=run.path.name,
@@ -121,6 +122,7 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         rows=rows,
         pictures=pictures,
         evaluated=evaluated,
+        explained=explained,
         files=_files(run.path),
         packages=reader.text("env.txt").split(),
         problems=reader.problems,
@@ -201,6 +203,15 @@ def _evaluated(reader: _Reader, folder: Path) -> Evaluated:
         tables={name: table for name, table in tables.items() if table is not None},
         pictures={name: png for name, png in pictures.items() if png is not None},
     )
+
+
+def _explained(reader: _Reader, folder: Path) -> Explained:
+    place = f"explain/{folder.name}"
+    content = reader.json(f"{place}/explain.json")
+    figures = content.get("figures") or {}
+    named = [name for name in figures if Path(name).name == name]  # a file of this folder and of no other
+    pictures = {name: reader.picture(f"{place}/{name}.png") for name in named}
+    return Explained(folder.name, content, {name: png for name, png in pictures.items() if png is not None})
 
 
 def _configuration(reader: _Reader, meta: dict[str, Any], catalog: Catalog) -> Configuration:

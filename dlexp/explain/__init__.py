@@ -1,0 +1,1 @@
+"""Explanations of what a network puts out, shaped like its inputs, and checks of whether to believe them."""
