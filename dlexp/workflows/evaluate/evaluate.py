@@ -84,7 +84,7 @@ def write_evaluation(
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
     references = None if experiment.bundle.references is None else experiment.bundle.references(split)
-    report = experiment.metrics.report(spec, result.state, resampling, references)
+    report = experiment.metrics.report(spec, result.state, resampling, references, experiment.bundle.times)
     report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
