@@ -142,15 +142,15 @@ def forecast_report(rows: ForecastRows, references: Mapping[str, Floats], resamp
     }
     tables = {"predictions": Table(rows.header, rows)}
     if beside:
+        lines = [_line(name.replace("_", " "), own) for name, own in beside.items()]
         header = ("forecast", "mae", "rmse", "mase", "smape", "difference of mae", "low", "high", "verdict")
         first = [MODEL, *(errors.metrics()[name] for name in header[1:5]), "", "", "", ""]
-        tables["baselines"] = Table(
-            header, [first, *(_line(name, own) for name, own in beside.items())], _BESIDE, ("forecast",)
-        )
+        tables["baselines"] = Table(header, [first, *lines], _BESIDE, ("forecast",))
     across = np.arange(1, rows.targets.horizon + 1, dtype=np.float64)
-    lines = {name.replace("_", " "): (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
+    steps_of = {name.replace("_", " "): (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
+    what = f"mean absolute error of {rows.targets.names[0]}" if len(rows.targets.names) == 1 else "mean absolute error"
     figures: dict[str, Figure] = dict(_pictures(rows))
-    figures["horizon_errors"] = Lines(_STEPS, "step of the horizon", "mean absolute error", lines)
+    figures["horizon_errors"] = Lines(_STEPS, "step of the horizon", what, steps_of)
     return Report(
         metrics,
         undefined,
