@@ -6,11 +6,13 @@ image height and width in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -38,6 +40,7 @@ class Sequences:
         return self.values.masked_fill(~self.mask, padding)
 
 
+TimesOf = Callable[[NDArray[np.int64]], NDArray[Any]]  # sample numbers (B,) -> the times of their steps (B, H)
 Field = Tensor | Sequences | Mapping[str, Tensor]  # (B, ...); Sequences; or several (B, ...) by name
 
 

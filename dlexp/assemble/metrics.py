@@ -30,6 +30,7 @@ from dlexp.specs import ClassSpec, DataSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.text.nearest import nearest_name, shortened
 from dlexp.text.quoting import listed
+from dlexp.types import TimesOf
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,17 @@ class RunMetrics:
         state: MetricState,
         resampling: Resampling | None = None,
         references: Mapping[str, NDArray[np.float64]] | None = None,
+        times: TimesOf | None = None,
     ) -> Report:
         """The report of the task with the metrics that the run names and their intervals; see `Task.report`.
 
         references  forecasts of the same samples that need no network, by name; None for none
+        times       `DataBundle.times`, read beside references alone
         """
         if references is None:
             report = self.task.report(spec, state, resampling)
         else:
-            report = self.task.report_beside(spec, state, resampling, references)
+            report = self.task.report_beside(spec, state, resampling, references, times)
         if not self.selected:
             return report
         samples = SplitSamples(state.part(type(self.task.sample_state() or OutputState())))

@@ -13,7 +13,7 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.data.columns import Ragged
 from dlexp.engine.one_graph.phase_graphs import PhaseGraphs, network_tensors, record
 from dlexp.engine.one_graph.recording import Untraceable
-from dlexp.engine.one_graph.update import Update, flattened, idle_optimizer, tensors_of, undone
+from dlexp.engine.one_graph.update import PhaseUpdate, flattened, idle_optimizer, tensors_changed_by, undone
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, step_phase
 from dlexp.errors import ConfigError, Diverged
@@ -58,8 +58,8 @@ def refuse_untraceable(experiment: Experiment, state: TrainState, batches: Train
             raise _of_optimizer(option, "it takes several gradients in an update and compares them")
         if any(isinstance(part, torch.optim.Muon) for part in single_optimizers(state.optimizers[name])):
             raise _of_optimizer(option, "it computes in bf16, where a graph rounds otherwise")
-        update = Update(task, state, micro_batches, replace(rules, graphs=None), (name, 0))
-        with undone(update, tensors_of(update, networks)):
+        update = PhaseUpdate(task, state, micro_batches, replace(rules, graphs=None), (name, 0))
+        with undone(update, tensors_changed_by(update, networks)):
             try:
                 step_phase(task, _apart(state), micro_batches, update.rules, update.turn)  # as a state begins with it
             except Diverged:
@@ -68,7 +68,7 @@ def refuse_untraceable(experiment: Experiment, state: TrainState, batches: Train
                 raise problem
 
 
-def _problem(update: Update, networks: list[Tensor], chosen: str, option: str) -> ConfigError | None:
+def _problem(update: PhaseUpdate, networks: list[Tensor], chosen: str, option: str) -> ConfigError | None:
     """Why an update cannot be a graph: because of its loss, or of its optimizer; None if it can.
 
     chosen  the model, the task and the loss
@@ -77,12 +77,12 @@ def _problem(update: Update, networks: list[Tensor], chosen: str, option: str) -
     tensors, rebuilt = flattened(update.micro_batches)
     try:
         with idle_optimizer(update):
-            record(update, tensors_of(update, networks), tensors, rebuilt)
+            record(update, tensors_changed_by(update, networks), tensors, rebuilt)
     except Untraceable as error:
         rule = f"is not possible with {chosen}: {error}"
         return ConfigError.one(_KEY, _WORD, rule, _REMEDY, code="cannot-combine")
     try:
-        record(update, tensors_of(update, networks), tensors, rebuilt)
+        record(update, tensors_changed_by(update, networks), tensors, rebuilt)
     except (Untraceable, TypeError, ValueError, RuntimeError) as error:
         return _of_optimizer(option, str(error))
     return None

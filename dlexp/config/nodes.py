@@ -21,6 +21,7 @@ from dlexp.config.schema.names import COMPONENTS, METRICS
 from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 from dlexp.metrics.selection.request import user_targets
+from dlexp.tasks.decoding.options import option_of_predict
 from dlexp.text.nearest import misspelled_name
 
 # Packages of dlexp with components, which are listed in __all__ of their modules.
@@ -165,6 +166,7 @@ def check_arguments(
             near = get_close_matches(name, parameters, n=1)
             taken = ", ".join(key for key in parameters if key not in runtime)
             remedy = f"Did you mean {node.group}.{near[0]}?" if near else f"Available: {taken}."
+            remedy = option_of_predict(node.option, f"{node.group}.{name}", value) or remedy
             problems.append(
                 Problem(
                     f"{node.group}.{name}",

@@ -23,7 +23,7 @@ from dlexp.data.preprocess import Identity, Preprocess
 from dlexp.data.splits.divided_groups import DividedGroups
 from dlexp.data.streaming import Streamed
 from dlexp.specs import DataSpec, ImageSpec
-from dlexp.types import Field
+from dlexp.types import Field, TimesOf
 
 SPLITS = ("train", "val", "test")
 _COUNTED = 1 << 16  # targets that are counted at a time
@@ -90,6 +90,8 @@ class DataBundle:
     pad            largest shift in pixels of its `crop`
     references     name of a split -> forecasts of its samples that need no network, by name, (N, ...) float64 in the
                    units of the targets; None where there are none. They are made when they are asked for
+    times          sample numbers (N,) -> the time of each step of their targets, (N, H) datetime64[us] or float64; None
+                   where a sample has no steps, or nobody knows when they were
     mirrors        whether a mirrored image is still one of its class; where not, no preset mirrors by itself
     fingerprint    SHA-256 of the samples as read, so that a later run can tell whether the data changed
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
@@ -127,6 +129,7 @@ class DataBundle:
     masks: Callable[[Tensor], Tensor] | None = None
     baselines: Callable[[str], Mapping[str, Mapping[str, float]]] | None = None
     references: Callable[[str], Mapping[str, NDArray[np.float64]]] | None = None
+    times: TimesOf | None = None
     mirrors: bool = True
     texts: Callable[[NDArray[np.int64]], list[str]] | None = None
     bucket: bool = False

@@ -8,7 +8,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.images.decoding import printable_name
 from dlexp.data.tables.features.encodings import CategoryColumn, DateColumn, HashColumn, encoded_columns
 from dlexp.kinds import describe_kind
-from dlexp.sequence_specs import TokenSpec
+from dlexp.sequence_specs import NextTokenSpec, TokenSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.text.vocabulary import PLURALS, Vocabulary
 
@@ -60,6 +60,8 @@ def _texts(bundle: DataBundle, inputs: TokenSpec, vocabulary: Vocabulary) -> str
     columns = list(bundle.preprocessing.get("text", ()))
     of = f" of {_names(columns)}" if columns else ""
     unit = PLURALS[vocabulary.unit]
+    if isinstance(bundle.spec.targets, NextTokenSpec):
+        return f"windows of {inputs.max_length:,} {unit}, {len(vocabulary):,} in the vocabulary"
     return f"texts{of}: at most {inputs.max_length:,} {unit}, {len(vocabulary):,} in the vocabulary"
 
 

@@ -21,7 +21,7 @@ from dlexp.metrics.reports.prediction_columns import PredictionColumns, predicti
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import LossState, MetricState
 from dlexp.specs import DataSpec
-from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
+from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences, TimesOf
 
 Networks = Mapping[str, nn.Module]
 _TASKS = {
@@ -181,8 +181,17 @@ class Task(ABC):
         state: MetricState,
         resampling: Resampling | None,
         references: Mapping[str, NDArray[np.float64]],
+        times: TimesOf | None = None,
     ) -> Report:
-        """The report beside forecasts that need no network, `DataBundle.references`; by default without them."""
+        """The report beside forecasts that need no network, `DataBundle.references`; by default without them.
+
+        Args:
+            spec: as for `report`.
+            state: as for `report`.
+            resampling: as for `report`.
+            references: name -> forecasts of the samples in the order of their split.
+            times: `DataBundle.times`, None where nobody knows them.
+        """
         return self.report(spec, state, resampling)
 
     def extra_metrics_of(self, monitor: str) -> tuple[str, ...]:

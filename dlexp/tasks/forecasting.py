@@ -25,7 +25,7 @@ from dlexp.metrics.states import MetricState, StateGroup
 from dlexp.sequence_specs import ForecastSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
-from dlexp.types import Batch, LossOutput, Prediction, as_tensor, tensor_to_device
+from dlexp.types import Batch, LossOutput, Prediction, TimesOf, as_tensor, tensor_to_device
 
 __all__ = ["Forecasting"]
 
@@ -147,6 +147,7 @@ class Forecasting(Task):
         state: MetricState,
         resampling: Resampling | None,
         references: Mapping[str, NDArray[np.float64]],
+        times: TimesOf | None = None,
     ) -> Report:
         """The same beside forecasts that need no network, with the verdict whether the model is better."""
         assert isinstance(spec.targets, ForecastSpec)
@@ -161,6 +162,7 @@ class Forecasting(Task):
             samples.true.reshape(shape),
             extra,
             self._scaling.of(found.indices()),
+            None if times is None else times(found.indices()),
         )
         return forecast_report(rows, references, resampling)
 

@@ -18,6 +18,7 @@ from dlexp.text.printable import printable_lines
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
 
 Columns = Mapping[str, Sequence[Any]]  # name -> values, None for a missing one; the same names in every call
+_DIGITS = 6  # significant, on a terminal
 
 
 class RowWriter(Protocol):
@@ -56,8 +57,9 @@ def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
     Raises ConfigError for Parquet without pyarrow, DlexpError if the file cannot be written.
     """
     if path is None:
-        # Control characters are escaped on a terminal only.
-        writer = _writer(_Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer, kind)
+        # On a terminal, which people read, control characters are escaped and numbers of a table are rounded.
+        is_read = sys.stdout.isatty()
+        writer = _writer(_Terminal(sys.stdout.buffer) if is_read else sys.stdout.buffer, kind, is_read)
         yield writer
         writer.close()
         sys.stdout.buffer.flush()
@@ -95,17 +97,19 @@ class Collected:
 
 
 class _Csv:
-    """A CSV writer: floats keep every digit, None is an empty cell, the header is written with the first rows."""
+    """A CSV writer: floats keep every digit, unless rounded; None is an empty cell; the first rows have the header."""
 
-    def __init__(self, file: IO[bytes], separator: str) -> None:
+    def __init__(self, file: IO[bytes], separator: str, is_rounded: bool) -> None:
         self._file, self._separator, self._started = file, separator, False
+        self._is_rounded = is_rounded
 
     def write(self, columns: Columns) -> None:
         text = io.StringIO()
         rows = csv.writer(text, delimiter=self._separator, lineterminator="\n")
         if not self._started:
             rows.writerow(columns)
-        rows.writerows(zip(*columns.values(), strict=True))
+        cells = [_rounded(column) for column in columns.values()] if self._is_rounded else columns.values()
+        rows.writerows(zip(*cells, strict=True))
         self._started = True
         self._file.write(text.getvalue().encode())
 
@@ -163,11 +167,16 @@ class _Parquet:
         self._writer.close()
 
 
-def _writer(file: IO[bytes], kind: str) -> RowWriter:
+def _rounded(column: Sequence[Any]) -> list[Any]:
+    """The values of a column, floats with _DIGITS significant digits."""
+    return [f"{cell:.{_DIGITS}g}" if isinstance(cell, float) else cell for cell in column]
+
+
+def _writer(file: IO[bytes], kind: str, is_rounded: bool = False) -> RowWriter:
     if kind == "parquet":
         return _Parquet(file)
     if kind in ("csv", "tsv"):
-        return _Csv(file, "," if kind == "csv" else "\t")
+        return _Csv(file, "," if kind == "csv" else "\t", is_rounded)
     return _Json(file, kind == "json")
 
 

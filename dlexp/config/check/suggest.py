@@ -20,6 +20,7 @@ from dlexp.config.schema.names import COMPONENTS, NOUNS
 from dlexp.config.schema.run import common_paths
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.tasks.decoding.options import option_of_predict
 from dlexp.text.nearest import LIMIT, distance, misspelled_name, nearest_name, shortened
 from dlexp.text.quoting import command, setting, shell_word, text_value
 from dlexp.text.quoting import value as override_value
@@ -177,6 +178,7 @@ def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catal
         rule = f"not supported with {chosen}; available with {shortened(paths[key])}"
         words = words_of_file(str(value)) if key == "data.path" and not origin else ()
         remedy = f"Did you mean {' '.join(map(shell_word, words))}?" if words else ""
+        remedy = remedy or option_of_predict(choices.get("task", ""), key, value)
         remedy = remedy or _OWN_SPLITS.get((key, choices.get(group, "")), "")
         own_paths = [path for path, owners in paths.items() if owners and _is_chosen(owners, choices)]
         if not remedy and (meant := _one_letter_off(key, own_paths)) is not None:

@@ -98,7 +98,9 @@ class SeriesInput:
         declared = dict(self.plain.get("declared", {}))
         wanted = self.columns
         labels = [wanted.series] if wanted.series is not None else []
-        table, _ = read_table(Path(path), self.settings, marks, [*wanted.targets], declared, as_texts=labels)
+        table, _ = read_table(
+            Path(path), self.settings, marks, [*wanted.targets], declared, as_texts=labels, may_be_list=True
+        )
         options = ReadingOptions(declared, self._frequency_word(), bool(self.plain.get("sort")), "skip", is_new=True)
         return series_of(table, wanted, options)
 

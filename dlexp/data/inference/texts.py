@@ -137,7 +137,7 @@ class TextInput:
         if self.unknown_total:
             named = ", ".join(repr(text) for text, _ in self.unknown.most_common(_NAMED))
             more = ", ..." if len(self.unknown) > _NAMED else ""
-            share = f"{self.unknown_total:,} of {self.total:,} {what} ({self.unknown_total / self.total:.0%})"
+            share = f"{self.unknown_total:,} of {self.total:,} {what} ({100 * self.unknown_total / self.total:.0f} %)"
             found.append(f"{share} are none that training had: {named}{more}")
         if self.cut:
             found.append(f"{counted(self.cut, 'text is', 'texts are')} read up to {self.spec.max_length:,} {what} only")

@@ -261,7 +261,7 @@ def _said(columns: Sequence[str], found: Pairs, rows: tuple[Rows, Rows, Rows]) -
         used = [ids[row] for part in rows for row in part.tolist()]
         held = [token for part in rows[1:] for row in part.tolist() for token in ids[row]]
         unknown = sum(token == one.unknown for token in held) / max(1, len(held))
-        share = f", {unknown:.1%} of val and test unknown" if unknown else ""
+        share = f", {100 * unknown:.1f} % of val and test unknown" if unknown else ""
         longest = max(map(len, used), default=0)
         parts.append(f"{column!r}: {len(one):,} {one.unit}s, at most {longest} in a text{share}")
     return f"source {parts[0]}; target {parts[1]}"

@@ -21,11 +21,14 @@ from dlexp.data.series.calendar import calendar_names, calendar_values
 from dlexp.data.series.parts import PARTS, WindowOptions, check_lengths, cuts_of, windows_of
 from dlexp.data.series.series_set import REFUSE, SKIP, Floats, Series, SeriesColumns, SeriesSet, filled
 from dlexp.data.series.windows import WindowInputs, WindowTargets
-from dlexp.data.splits.by_time import shown_time
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.sequence_specs import ForecastSpec, SeriesSpec
 from dlexp.specs import DataSpec
+from dlexp.text.shown_time import shown_time
+from dlexp.types import TimesOf
+
+_TARGETS_PRINT = "targets_fingerprint"  # of targets and cuts alone: runs with other covariates have the same
 
 
 @dataclass(frozen=True)
@@ -119,17 +122,33 @@ def forecast_bundle(
         splits=splits,
         preprocess=Identity(),
         fingerprint=fingerprint_of(*(one.values for one in found.series), np.array(cuts)),
-        preprocessing=_plain(found, options, scale, season, gaps),
+        preprocessing={
+            **_plain(found, options, scale, season, gaps),
+            _TARGETS_PRINT: fingerprint_of(*(one.values[:, :targets] for one in found.series), np.array(cuts)),
+        },
         notes=(*found.notes, *notes),
         omitted=found.omitted,
         target=found.columns.targets[0] if targets == 1 else "",
         named=partial(_named, found.series, begins),
         references=partial(_references, splits, season, own_start),
+        times=_times_of(found.series, options.horizon),
     )
 
 
 def _references(splits: Mapping[str, Split], period: int, series: NDArray[np.int64], split: str) -> dict[str, Floats]:
     return reference_forecasts(splits, split, period, series)
+
+
+def _times_of(series: Sequence[Series], horizon: int) -> TimesOf | None:
+    """Numbers of windows (N,) -> the times of their targets (N, H); None without a column of times."""
+    times = [one.times for one in series if one.times is not None]
+    if len(times) < len(series):
+        return None
+    return partial(_targets_at, np.concatenate(times), np.arange(horizon))
+
+
+def _targets_at(times: NDArray[Any], ahead: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[Any]:
+    return np.asarray(times[numbers[:, None] + ahead])
 
 
 def _without_empty_starts(found: SeriesSet) -> tuple[SeriesSet, list[str]]:

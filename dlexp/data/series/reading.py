@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from dlexp.data.series.clock_changes import clocks_remedy
 from dlexp.data.series.frequency import AUTO, ROWS, Frequency, inferred_frequency
 from dlexp.data.series.series_set import REFUSE, Floats, Series, SeriesColumns, SeriesSet
-from dlexp.data.splits.by_time import shown_time
 from dlexp.data.tables.features.kinds import is_date_column
 from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
 from dlexp.data.tables.raw_column import RawColumn
@@ -24,6 +23,7 @@ from dlexp.data.tables.split_columns import read_times
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.text.quoting import listed, setting
+from dlexp.text.shown_time import shown_time
 
 NONE = "none"
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "t")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dlexp.errors import DataError
 from dlexp.findings import counted
+from dlexp.text.shown_time import shown_time
 
 Rows = NDArray[np.int64]
 
@@ -45,16 +46,6 @@ def cut_by_time(rows: Rows, times: NDArray[Any], shares: Sequence[float]) -> lis
         near = changes[first : last + 1]
         cuts.append(int(near[np.argmin(np.abs(near - wanted))]))
     return [np.sort(part).astype(np.int64) for part in np.split(order, cuts)]
-
-
-def shown_time(value: Any) -> str:
-    """A time as text: a date without a time of day where it has none, a number without needless digits."""
-    if isinstance(value, np.datetime64):
-        text = str(value.astype("datetime64[us]"))
-        return text.removesuffix("T00:00:00.000000").removesuffix(".000000")
-    if isinstance(value, np.timedelta64):
-        return str(value.astype("timedelta64[us]").item())
-    return f"{float(value):.15g}"
 
 
 def shown_times(values: NDArray[Any], among: NDArray[Any]) -> tuple[str, ...]:

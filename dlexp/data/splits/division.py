@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.splits.by_time import cut_by_time, shown_time
+from dlexp.data.splits.by_time import cut_by_time
 from dlexp.data.splits.groups import deal_groups
 from dlexp.data.splitting import Rows, Shares, held_out, split_rows
 from dlexp.errors import DataError
 from dlexp.findings import counted
+from dlexp.text.shown_time import shown_time
 
 PARTS = ("train", "val", "test")
 _NAMED = 5  # groups and classes named in a message

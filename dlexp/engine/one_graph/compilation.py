@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlexp.engine.one_graph.draws import Draw, move_draws_out
+from dlexp.engine.one_graph.draws import DrawOutside, move_draws_out
 
 _OPTIONS: dict[str, Any] = {
     "emulate_precision_casts": True,  # round to bf16 wherever eager code does
@@ -29,7 +29,7 @@ class Library:
     """
 
     path: Path
-    draws: tuple[Draw, ...]
+    draws: tuple[DrawOutside, ...]
 
 
 def compile_update(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], folder: Path) -> Library:

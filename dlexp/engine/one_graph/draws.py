@@ -28,7 +28,7 @@ _SHAPED = (
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawOutside:
     """One call of a random operation on an empty tensor.
 
     operation  such as bernoulli_.float, of torch.ops.aten
@@ -56,13 +56,13 @@ class Draw:
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, given: dict[str, Any]) -> Draw:
+    def from_plain(cls, given: dict[str, Any]) -> DrawOutside:
         """The draw that `to_plain` gave."""
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
         return cls(**given)
 
 
-def move_draws_out(graph: Any) -> list[Draw]:
+def move_draws_out(graph: Any) -> list[DrawOutside]:
     """Make inputs, behind the others, of the random numbers of a traced graph; returns how to draw them.
 
     Raises Untraceable for random numbers that depend on values.
@@ -79,7 +79,7 @@ def move_draws_out(graph: Any) -> list[Draw]:
         if shape is None or not name.startswith(_SHAPED) or any(hasattr(value, "meta") for value in rest):
             raise Untraceable(f"the random numbers of {name} depend on values")
         draws.append(
-            Draw(
+            DrawOutside(
                 name,
                 tuple(shape.shape),
                 tuple(shape.stride()),

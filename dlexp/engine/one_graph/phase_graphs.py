@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from dlexp.artifacts.graph_cache import cache_folder, find_graph, keep_graph, seconds_per_operation, working_folder
 from dlexp.engine.one_graph.compilation import Library, compile_update, load
-from dlexp.engine.one_graph.draws import Draw
+from dlexp.engine.one_graph.draws import DrawOutside
 from dlexp.engine.one_graph.recording import Recording, Untraceable
 from dlexp.engine.one_graph.update import (
     Numbers,
-    Outcome,
-    Update,
+    PhaseOutcome,
+    PhaseUpdate,
     as_compiled,
     flattened,
     run_as_graph,
-    tensors_of,
+    tensors_changed_by,
     undone,
 )
 from dlexp.engine.state import EpochSums, TrainState
@@ -49,7 +49,7 @@ class _Graph:
     """
 
     run: Callable[[list[Tensor]], list[Tensor]]
-    draws: tuple[Draw, ...]
+    draws: tuple[DrawOutside, ...]
     numbers: Numbers
     names: list[tuple[str, int]]
     count: int
@@ -135,7 +135,7 @@ class PhaseGraphs:
         self, task: Task, state: TrainState, micro_batches: Sequence[Batch], rules: StepRules, turn: tuple[str, int]
     ) -> bool:
         """Make a phase of an update by its graph; False where it must be made eagerly, with nothing changed."""
-        update = Update(task, state, micro_batches, rules, turn)
+        update = PhaseUpdate(task, state, micro_batches, rules, turn)
         phase = self._phases.setdefault(turn[0], _Phase())
         reason = phase.reason or self._reason(update)
         if not reason:
@@ -148,7 +148,7 @@ class PhaseGraphs:
         self.counts.eager[reason] += 1
         return False
 
-    def _reason(self, update: Update) -> str:
+    def _reason(self, update: PhaseUpdate) -> str:
         """Why this update is eager, "" if it is not."""
         if update.state.step < update.task.phases[update.turn[0]].every:
             return "first update"
@@ -158,7 +158,9 @@ class PhaseGraphs:
             return "it is measured"
         return ""
 
-    def _graph(self, phase: _Phase, update: Update, tensors: list[Tensor], batches: Sequence[Batch]) -> _Graph | None:
+    def _graph(
+        self, phase: _Phase, update: PhaseUpdate, tensors: list[Tensor], batches: Sequence[Batch]
+    ) -> _Graph | None:
         """The graph for the present conditions, which can change from epoch to epoch; None where there is none yet."""
         place = (update.state.epoch, update.state.nonfinite.attempt)
         if phase.epoch != place or phase.graph is None:
@@ -180,21 +182,21 @@ class PhaseGraphs:
         return phase.graph
 
     def _make(
-        self, networks: list[Tensor], update: Update, tensors: list[Tensor], batches: Sequence[Batch]
+        self, networks: list[Tensor], update: PhaseUpdate, tensors: list[Tensor], batches: Sequence[Batch]
     ) -> _Graph | None:
         """Record the update, and load its graph from the cache or compile it. Raises Untraceable."""
-        seconds = _eager_seconds(update, tensors_of(update, networks))
+        seconds = _eager_seconds(update, tensors_changed_by(update, networks))
         if seconds is None:
             return None
-        given = tensors_of(update, networks)
+        given = tensors_changed_by(update, networks)
         numbers, outcome, recording = record(update, given, tensors, batches)
-        if len(tensors_of(update, networks)) != len(given) or recording is None:
+        if len(tensors_changed_by(update, networks)) != len(given) or recording is None:
             return None
         folder, name = cache_folder(), recording.fingerprint()
         self.counts.eager_second = self.counts.eager_second or seconds
         found = find_graph(folder, name)
         if found is not None:
-            library = Library(found[0], tuple(Draw.from_plain(draw) for draw in found[1]["draws"]))
+            library = Library(found[0], tuple(DrawOutside.from_plain(draw) for draw in found[1]["draws"]))
             self.counts.from_cache += 1
             self.say(f"one graph: {recording.operations} operations, compiled before, from {found[0].parent}")
         else:
@@ -213,7 +215,7 @@ class PhaseGraphs:
 
     def _compile(
         self,
-        update: Update,
+        update: PhaseUpdate,
         given: list[Tensor],
         tensors: list[Tensor],
         batches: Sequence[Batch],
@@ -258,7 +260,7 @@ class PhaseGraphs:
         rule = f"this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
         return f"{message}: {rule}"
 
-    def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
+    def _run(self, graph: _Graph, networks: list[Tensor], update: PhaseUpdate, tensors: list[Tensor]) -> bool:
         """Make the update; False where something is not finite and nothing was changed."""
         begun = time.perf_counter()
         state, rules, optimizer = update.state, update.rules, update.optimizer
@@ -291,8 +293,8 @@ _DISPATCH = 2.5e-6  # seconds that an operation of eager code costs beside its a
 
 
 def record(
-    update: Update, given: list[Tensor], tensors: list[Tensor], batches: Sequence[Batch]
-) -> tuple[Numbers, Outcome, Recording | None]:
+    update: PhaseUpdate, given: list[Tensor], tensors: list[Tensor], batches: Sequence[Batch]
+) -> tuple[Numbers, PhaseOutcome, Recording | None]:
     """Record an update twice, at two positions of the run, and undo it; None for one that begins a state.
 
     Raises Untraceable where the two differ: what an update computes must not depend on its number.
@@ -313,7 +315,7 @@ def record(
         with undone(update, given):
             for number, key in counting:
                 update.optimizer.param_groups[number][key] += 1
-            other = Update(update.task, later, update.micro_batches, update.rules, update.turn)
+            other = PhaseUpdate(update.task, later, update.micro_batches, update.rules, update.turn)
             second, _ = _recorded(other, given, tensors, batches, numbers)
         if second is not None and first.fingerprint() == second.fingerprint():
             update.task.begin_phase(update.state.epoch, update.state.step)
@@ -322,8 +324,8 @@ def record(
 
 
 def _recorded(
-    update: Update, given: list[Tensor], tensors: list[Tensor], batches: Sequence[Batch], numbers: Numbers
-) -> tuple[Recording | None, Outcome]:
+    update: PhaseUpdate, given: list[Tensor], tensors: list[Tensor], batches: Sequence[Batch], numbers: Numbers
+) -> tuple[Recording | None, PhaseOutcome]:
     recording = Recording([*given, *numbers.tensors(), *tensors])
     recording.add(_FORMAT, torch.get_num_threads(), update.rules.check_every_step)
     before = len(state_tensors(update.optimizer))
@@ -335,7 +337,7 @@ def _recorded(
     return (None if begins else recording), outcome
 
 
-def fill(numbers: Numbers, known: list[float], update: Update) -> None:
+def fill(numbers: Numbers, known: list[float], update: PhaseUpdate) -> None:
     """Put the present learning rates and counts into their tensors; `known` are the rates that are there."""
     groups = update.optimizer.param_groups
     present = [float(group["lr"]) for group in groups]
@@ -348,7 +350,7 @@ def fill(numbers: Numbers, known: list[float], update: Update) -> None:
             tensor.fill_(groups[number][key])
 
 
-def drawn_noise(update: Update, seed: int) -> list[Tensor]:
+def drawn_noise(update: PhaseUpdate, seed: int) -> list[Tensor]:
     """The noise for the gradient of every parameter, in the order of the eager update; [] without."""
     noise = update.rules.noise
     if noise is None:
@@ -364,7 +366,7 @@ def network_tensors(networks: nn.Module) -> list[Tensor]:
     return [*networks.parameters(), *networks.buffers()]
 
 
-def _conditions(update: Update, networks: Sequence[Tensor], tensors: Sequence[Tensor]) -> Any:
+def _conditions(update: PhaseUpdate, networks: Sequence[Tensor], tensors: Sequence[Tensor]) -> Any:
     """What a graph was made for: shapes, frozen parameters, modes of modules, settings of the optimizer."""
     counts = {key for _, key in counters(update.optimizer)} | {"lr", "initial_lr", "params"}
     return (
@@ -376,7 +378,7 @@ def _conditions(update: Update, networks: Sequence[Tensor], tensors: Sequence[Te
     )
 
 
-def _eager_seconds(update: Update, given: Sequence[Tensor]) -> float | None:
+def _eager_seconds(update: PhaseUpdate, given: Sequence[Tensor]) -> float | None:
     """Seconds of the eager update: the fastest of a few, undone; None where something is not finite."""
     times: list[float] = []
     while len(times) < 5 and sum(times) < 0.2:

@@ -25,7 +25,7 @@ from dlexp.types import Batch, Field, Mixed
 
 
 @dataclass(frozen=True)
-class Update:
+class PhaseUpdate:
     """A phase of an update, with all that it reads.
 
     rules  those of the eager update
@@ -63,7 +63,7 @@ class Numbers:
 
 
 @dataclass
-class Outcome:
+class PhaseOutcome:
     """What an update returned beside what it changed.
 
     names   name of each value for the sums of the epoch, and the number of the micro batch that it is of
@@ -107,17 +107,19 @@ class _GivenNoise:
                 parameter.grad.add_(noise)
 
 
-def tensors_of(update: Update, networks: Sequence[Tensor]) -> list[Tensor]:
+def tensors_changed_by(update: PhaseUpdate, networks: Sequence[Tensor]) -> list[Tensor]:
     """Every tensor that an update may change: those of the networks, and the state of the optimizer."""
     return [*networks, *state_tensors(update.optimizer)]
 
 
-def run_as_graph(update: Update, given: Sequence[Tensor], batches: Sequence[Batch], numbers: Numbers) -> Outcome:
+def run_as_graph(
+    update: PhaseUpdate, given: Sequence[Tensor], batches: Sequence[Batch], numbers: Numbers
+) -> PhaseOutcome:
     """Make the update in place, as a graph will.
 
     Args:
         update: The update.
-        given: Every tensor that it may change, from `tensors_of`.
+        given: Every tensor that it may change, from `tensors_changed_by`.
         batches: Its micro batches, with tensors for the numbers in them.
         numbers: The numbers that change.
 
@@ -146,7 +148,7 @@ def run_as_graph(update: Update, given: Sequence[Tensor], batches: Sequence[Batc
             for tensor, version, old in before:
                 if tensor._version != version:
                     tensor.copy_(torch.where(finite, tensor, old))
-    return Outcome(_numbered(sums.taken, len(batches)), [value for _, value in sums.taken], finite)
+    return PhaseOutcome(_numbered(sums.taken, len(batches)), [value for _, value in sums.taken], finite)
 
 
 @contextmanager
@@ -161,7 +163,7 @@ def as_compiled() -> Iterator[None]:
 
 
 @contextmanager
-def undone(update: Update, given: Sequence[Tensor]) -> Iterator[None]:
+def undone(update: PhaseUpdate, given: Sequence[Tensor]) -> Iterator[None]:
     """Undo what happens to the tensors, the optimizer's counts and the gradients within it."""
     kept = [tensor.detach().clone() for tensor in given]
     with unchanged_state(update.optimizer):
@@ -176,7 +178,7 @@ def undone(update: Update, given: Sequence[Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def idle_optimizer(update: Update) -> Iterator[None]:
+def idle_optimizer(update: PhaseUpdate) -> Iterator[None]:
     """Within it the optimizer's step does nothing: what is left is losses and gradients."""
     vars(update.optimizer)["step"] = lambda closure=None: None
     try:

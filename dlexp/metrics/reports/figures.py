@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,7 @@ class Forecasts:
     true       (K, H) in the unit of the target
     predicted  (K, H)
     bounds     q0.1 and so on -> (K, H)
+    times      (K, H) datetime64[us] or float64 of the steps; None where nobody knows them
     """
 
     caption: str
@@ -149,6 +151,7 @@ class Forecasts:
     true: Floats
     predicted: Floats
     bounds: Mapping[str, Floats]
+    times: NDArray[Any] | None = None
 
 
 Figure = (

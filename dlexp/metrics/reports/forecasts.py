@@ -19,9 +19,11 @@ from dlexp.metrics.reports.classes import split_undefined
 from dlexp.metrics.reports.figures import Figure, Forecasts, Lines
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.sequence_specs import ForecastSpec
+from dlexp.text.shown_time import shown_time
 
 MODEL = "model"
 BLOCK = "block"  # column of predictions.csv
+SERIES, TIME = "series", "time"  # where there are several series, and where times are known
 SCALE = "scale"  # its columns of what MASE divides by, with the name of the target
 _MOST_SERIES = 3  # with a picture each
 _MOST_TARGETS = 3
@@ -40,6 +42,7 @@ class ForecastRows:
     true       (N, H, V)
     extra      q0.1 and so on -> (N, H, V)
     scale      (N, V) what MASE divides by, NaN where it is undefined
+    times      (N, H) datetime64[us] or float64 of the steps; None where nobody knows them
     """
 
     indices: NDArray[np.int64]
@@ -48,6 +51,7 @@ class ForecastRows:
     true: Floats
     extra: Mapping[str, Floats]
     scale: Floats
+    times: NDArray[Any] | None = None
 
     @property
     def series(self) -> NDArray[np.int64]:
@@ -76,21 +80,33 @@ class ForecastRows:
 
     @property
     def header(self) -> list[str]:
-        """row; stretch of time; what MASE divides by; true and predicted value of each output; quantiles."""
+        """row; series and time of the first step; stretch of time; what MASE divides by; true and predicted values."""
         names = self.targets.output_names
         pairs = [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
         scales = [f"{SCALE} {name}" for name in self.targets.names]
-        return ["row", BLOCK, *scales, *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
+        first = ["row", *self._places, BLOCK]
+        return [*first, *scales, *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
+
+    @property
+    def _places(self) -> dict[str, list[str]]:
+        """Where each window is: its series, where there are several, and the time of its first step."""
+        found = {}
+        if len(self.targets.series) > 1:
+            found[SERIES] = [self.targets.series[number] for number in self.series.tolist()]
+        if self.times is not None:
+            found[TIME] = [shown_time(time) for time in self.times[:, 0]]
+        return found
 
     def __iter__(self) -> Iterator[list[Any]]:
         count = len(self.indices)
         true, predicted = self.true.reshape(count, -1), self.predicted.reshape(count, -1)
         pairs = np.stack([true, predicted], axis=2).reshape(count, -1)
         more = [values.reshape(count, -1) for values in self.extra.values()]
-        blocks = self.blocks.tolist()
+        blocks, places = self.blocks.tolist(), list(self._places.values())
         for number, index in enumerate(self.indices.tolist()):
             yield [
                 index,
+                *(place[number] for place in places),
                 blocks[number],
                 *self.scale[number].tolist(),
                 *pairs[number].tolist(),
@@ -126,15 +142,15 @@ def forecast_report(rows: ForecastRows, references: Mapping[str, Floats], resamp
     }
     tables = {"predictions": Table(rows.header, rows)}
     if beside:
+        lines = [_line(name.replace("_", " "), own) for name, own in beside.items()]
         header = ("forecast", "mae", "rmse", "mase", "smape", "difference of mae", "low", "high", "verdict")
         first = [MODEL, *(errors.metrics()[name] for name in header[1:5]), "", "", "", ""]
-        tables["baselines"] = Table(
-            header, [first, *(_line(name, own) for name, own in beside.items())], _BESIDE, ("forecast",)
-        )
+        tables["baselines"] = Table(header, [first, *lines], _BESIDE, ("forecast",))
     across = np.arange(1, rows.targets.horizon + 1, dtype=np.float64)
-    lines = {name.replace("_", " "): (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
+    steps_of = {name.replace("_", " "): (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
+    what = f"mean absolute error of {rows.targets.names[0]}" if len(rows.targets.names) == 1 else "mean absolute error"
     figures: dict[str, Figure] = dict(_pictures(rows))
-    figures["horizon_errors"] = Lines(_STEPS, "step of the horizon", "mean absolute error", lines)
+    figures["horizon_errors"] = Lines(_STEPS, "step of the horizon", what, steps_of)
     return Report(
         metrics,
         undefined,
@@ -242,6 +258,7 @@ def _pictures(rows: ForecastRows) -> Iterator[tuple[str, Figure]]:
                     rows.true[at, :, place],
                     rows.predicted[at, :, place],
                     bands,
+                    None if rows.times is None else rows.times[at],
                 ),
             )
             number += 1

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name
+from dlexp.text.quoting import command
 
 # Keys of a configuration that say how sequences are put out: the weights do not depend on them.
 DECODING_KEYS = tuple(
@@ -108,3 +109,17 @@ class GenerationOptions:
 def option_word(name: str) -> str:
     """The option of the command line of a field."""
     return f"--{name.replace('_', '-')}"
+
+
+def option_of_predict(task: str, key: str, value: object) -> str:
+    """What to do about a key of decoding for language models, which put texts out in prediction alone; "" for others.
+
+    Args:
+        task: The option of the group `task`.
+        key: A dotted path.
+        value: Its value.
+    """
+    if task != "language_model" or key not in DECODING_KEYS:
+        return ""
+    words = command("predict", "latest", "--text", "TEXT", option_word(key.removeprefix("task.")), str(value))
+    return f"It is an option of prediction: {words}"

@@ -26,6 +26,7 @@ from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, shell_word
 from dlexp.workflows.compare.measure import Measure
 from dlexp.workflows.compare.named_metrics import USUAL, sample_scorer
+from dlexp.workflows.compare.same_data import refuse_other_data
 from dlexp.workflows.compare.sequence_scores import (
     ALWAYS_OF_SAMPLES,
     BLOCK,
@@ -165,7 +166,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     for a file that cannot be read.
     """
     runs = [run for group in groups for run in group]
-    _refuse_other_data(runs)
+    refuse_other_data(runs)
     split = common_split(runs, wanted)
     needs = with_keys("checkpoint", "evaluated")
     reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
@@ -229,15 +230,6 @@ def _defined(scores: Floats, name: str, run: RunSummary, split: str) -> Floats:
     return scores
 
 
-def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
-    prints = [run.meta.get("data_fingerprint") for run in runs]
-    for run, fingerprint in zip(runs, prints, strict=True):
-        if fingerprint != prints[0]:
-            rule = f"was trained on different data than {runs[0].path} (fingerprint {_short(fingerprint)} instead of "
-            remedy = "Compare runs on the same data. List them with dlexp runs --data NAME"
-            raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy, code="incompatible-data")
-
-
 def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]], split: str) -> None:
     """Raise ConfigError for other weights, changed data, or weights that are newer than the predictions."""
     problems = []
@@ -298,7 +290,7 @@ def _table(path: Path, metric: str, texts: dict[str, int], wants_all: bool = Fal
 
     Args:
         texts: Text -> number; new texts are added.
-        wants_all: Whether all columns are needed, but for the sources of sequences.
+        wants_all: Whether all columns are needed, but for the sources of sequences and the places of windows.
 
     Raises DlexpError that names the file.
     """
@@ -322,7 +314,7 @@ def _table(path: Path, metric: str, texts: dict[str, int], wants_all: bool = Fal
 def _is_needed(column: str, metric: str, wants_all: bool) -> bool:
     """Whether a column names the sample, its target or its prediction, or holds the metric itself."""
     if wants_all:
-        return column != "source"
+        return column not in ("source", "series", "time")
     return column in ("row", BLOCK, "true", "predicted", metric) or column.startswith(("true ", "predicted "))
 
 
@@ -353,7 +345,3 @@ def _incomplete(path: Path) -> DlexpError:
 def _evaluation(run: Path, split: str) -> str:
     """The line that evaluates a run on a split."""
     return command("evaluate", run, *([] if split == "test" else ["--split", split]))
-
-
-def _short(fingerprint: object) -> str:
-    return str(fingerprint)[:8]

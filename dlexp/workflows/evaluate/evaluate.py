@@ -17,6 +17,7 @@ from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.report import Report
 from dlexp.text.time_format import now_utc
+from dlexp.workflows.evaluate.attention import with_attention_maps
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.evaluate.texts import with_mistaken_texts
 from dlexp.workflows.evaluate.through_time import with_gradient_through_time
@@ -84,8 +85,9 @@ def write_evaluation(
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
     references = None if experiment.bundle.references is None else experiment.bundle.references(split)
-    report = experiment.metrics.report(spec, result.state, resampling, references)
+    report = experiment.metrics.report(spec, result.state, resampling, references, experiment.bundle.times)
     report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
+    report = with_attention_maps(report, experiment, split)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,

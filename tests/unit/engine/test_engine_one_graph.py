@@ -17,11 +17,11 @@ from dlexp.assemble.experiment import assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
-from dlexp.engine.one_graph.draws import Draw, move_draws_out
+from dlexp.engine.one_graph.draws import DrawOutside, move_draws_out
 from dlexp.engine.one_graph.phase_graphs import network_tensors, record
 from dlexp.engine.one_graph.recording import Recording, Untraceable
 from dlexp.engine.one_graph.tensor_numbers import TensorNumbers
-from dlexp.engine.one_graph.update import Update, flattened, tensors_of
+from dlexp.engine.one_graph.update import PhaseUpdate, flattened, tensors_changed_by
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError
 from dlexp.optim.plain_steps import state_tensors
@@ -40,9 +40,9 @@ def prepared(*words: str) -> TrainingSetup:
 def fingerprint(setup: TrainingSetup) -> str:
     """That of the next update."""
     batches = [next(setup.batches.epoch(1))]
-    update = Update(setup.experiment.task, setup.state, batches, replace(setup.rules, graphs=None), ("train", 0))
+    update = PhaseUpdate(setup.experiment.task, setup.state, batches, replace(setup.rules, graphs=None), ("train", 0))
     tensors, rebuilt = flattened(batches)
-    recording = record(update, tensors_of(update, network_tensors(setup.state.networks)), tensors, rebuilt)[2]
+    recording = record(update, tensors_changed_by(update, network_tensors(setup.state.networks)), tensors, rebuilt)[2]
     assert recording is not None
     return recording.fingerprint()
 
@@ -129,7 +129,7 @@ def test_dropout_is_drawn_outside_with_the_bits_of_the_eager_one() -> None:
     expected = layer(x)
     torch.set_rng_state(start)
     assert torch.equal(traced(x, *[draw() for draw in draws]), expected)
-    assert [Draw.from_plain(draw.to_plain()) for draw in draws] == draws
+    assert [DrawOutside.from_plain(draw.to_plain()) for draw in draws] == draws
 
 
 def test_a_compiler_that_fails_leaves_the_updates_eager_and_nothing_behind(

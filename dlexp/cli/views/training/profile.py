@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from dlexp.cli.console import escape, out, table, undrawn
+from dlexp.findings import counted
 from dlexp.report.number_format import percent
 from dlexp.text.time_format import spoken
 
@@ -74,7 +75,7 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"peak GPU memory {size(memory['peak_reserved'])} of {size(memory['device_total'])}"
     yield "", f"peak memory of the process {size(memory['peak_resident'])}"
     times = f"{spoken(run['training_seconds'])} of training, {spoken(run['validation_seconds'])} of validation"
-    yield "whole run", f"{run['epochs']} epochs: {times}"
+    yield "whole run", f"{counted(run['epochs'], 'epoch')}: {times}"
     yield "checkpoints", f"{size(run['checkpoint_bytes'])} on disk"
 
 

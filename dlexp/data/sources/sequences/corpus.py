@@ -115,7 +115,7 @@ def topics(
 
 
 def _note_on_repeated(cleaned: Deduplicated, repeated: str, length: int) -> str:
-    share = f"{cleaned.characters / length:.1%} of the text"
+    share = f"{100 * cleaned.characters / length:.1f} % of the text"
     found = f"{counted(cleaned.paragraphs, 'paragraph')} that occurred before ({share})"
     if repeated == "drop":
         return f"{found} dropped"
@@ -195,7 +195,7 @@ def _note(tokens: dict[str, torch.Tensor], vocabulary: Vocabulary) -> str:
 
 
 def _note_on_unknown(unknown: dict[str, float], vocabulary: Vocabulary) -> list[str]:
-    shares = [f"{share:.2%} of {name}" for name, share in unknown.items() if share]
+    shares = [f"{100 * share:.2f} % of {name}" for name, share in unknown.items() if share]
     return [f"{vocabulary.unit}s that are not in the vocabulary: {', '.join(shares)}"] if shares else []
 
 

@@ -228,7 +228,7 @@ def _bundle(
         tags = torch.tensor([of_tag[tag] for one in chosen for tag in one.tags])
         splits[split] = Split(Ragged(torch.tensor(words), offsets), Ragged(tags, offsets), torch.from_numpy(rows))
         unknown[split] = words.count(vocabulary.unknown) / len(words)
-    shares = ", ".join(f"{share:.1%} of {name}" for name, share in unknown.items() if share)
+    shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in unknown.items() if share)
     notes = [f"words that are not in the vocabulary: {shares}"] if shares else []
     lines = np.array([one.line for one in sentences])
     return DataBundle(

@@ -65,21 +65,28 @@ def series_file(
     if is_tsf(Path(path)):
         found = read_tsf(Path(path), gaps)
         return forecast_bundle(found, replace(options, cut="series"), gaps, season)
-    if not targets:
-        raise _no_target(path, separator)
+    chosen = targets or _only_column(path, separator)
     form = {"path": path, "separator": separator, "decimal": decimal, "thousands": thousands}
     settings = FormSettings.of({**form, "encoding": encoding, "sheet": sheet})
-    wanted = SeriesColumns(targets, tuple(past), tuple(known), series, time, tuple(calendar))
+    wanted = SeriesColumns(chosen, tuple(past), tuple(known), series, time, tuple(calendar))
     declared = columns or {}
     labels = [series] if series is not None else []
     table, read_form = read_table(
-        Path(path), settings, Marks(missing_values or []), list(targets), declared, as_texts=labels
+        Path(path), settings, Marks(missing_values or []), list(chosen), declared, as_texts=labels, may_be_list=True
     )
     found = series_of(table, wanted, ReadingOptions(declared, frequency, sort, gaps))
     bundle = forecast_bundle(found, options, gaps, season)
     notes = (note, *bundle.notes) if (note := read_form.note()) else bundle.notes
     plain: dict[str, Any] = {**bundle.preprocessing, "form": read_form.plain(), "sort": sort, "declared": declared}
     return replace(bundle, preprocessing=plain, notes=notes)
+
+
+def _only_column(path: str, separator: str) -> tuple[str, ...]:
+    """The column of a list of values. Raises DataError for a table of several, of which data.target names some."""
+    names = column_names(Path(path), separator)
+    if len(names) != 1:
+        raise _no_target(path, separator)
+    return (names[0],)
 
 
 def _no_target(path: str, separator: str) -> DataError:

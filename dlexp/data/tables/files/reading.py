@@ -39,11 +39,13 @@ def read_table(
     *,
     targets_only: bool = False,
     as_texts: Collection[str] = (),
+    may_be_list: bool = False,
 ) -> tuple[RawTable, TableForm]:
     """The raw table with all columns that are not dropped, or with the targets only, and the form that was found.
 
     declared  name -> kind, as data.columns
     as_texts  columns of labels; only for speed
+    may_be_list  whether a text may have one column, which is otherwise a mistaken separator
     Raises DataError for an invalid file, ConfigError if a package for this format is missing.
     """
     check_file(path)
@@ -56,7 +58,7 @@ def read_table(
                 lines = np.arange(1, count + 1, dtype=np.int64)
                 table = RawTable(path, columns, lines, tuple(arrow.names), marks, "row", arrow.index)
         elif form.format == "csv":
-            text = TextFile(path, form, marks)
+            text = TextFile(path, form, marks, may_be_list)
             wanted = _wanted(path, text.header, targets, declared, targets_only)
             columns, lines, notes = text.read(wanted, is_part=targets_only, as_texts=as_texts)
             table = RawTable(path, columns, lines, tuple(text.header), marks, notes=tuple(notes))

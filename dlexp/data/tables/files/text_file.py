@@ -28,9 +28,10 @@ from dlexp.data.tables.files.text_columns import CheckedBytes, ReadColumn
 from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
 from dlexp.data.tables.files.text_rows import too_wide
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
-from dlexp.data.tables.spelling import MISSING, Marks
+from dlexp.data.tables.spelling import MISSING, Marks, number_in
 from dlexp.errors import DataError
 from dlexp.findings import counted
+from dlexp.text.quoting import shell_word
 
 _TOO_WIDE = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # of pandas
 _WIDE = 2000  # columns above which a file is read line by line
@@ -48,11 +49,13 @@ class TextFile:
 
     form   as it was detected
     marks  texts that mean "no value"
+    may_be_list  whether it may have one column, as a list of values
     """
 
     path: Path
     form: TableForm
     marks: Marks
+    may_be_list: bool = False
 
     @cached_property
     def header(self) -> list[str]:
@@ -65,7 +68,9 @@ class TextFile:
         line = self.form.skipped + 1
         if len(set(names)) < len(names):
             raise repeated_names(self.path, names, line)
-        if len(names) == 1:
+        if len(names) == 1 and self.may_be_list and number_in(names[0]) is not None:
+            raise self._list_without_name(names[0], line)
+        if len(names) == 1 and not self.may_be_list:
             remedy = "Set data.separator to the character between the cells, such as data.separator=semicolon"
             raise DataError(
                 f"must have two or more columns, got only {names[0]!r}", file=self.path, row=line, remedy=remedy
@@ -73,6 +78,13 @@ class TextFile:
         if second is not None and len(second) > len(names) and any(cell.strip() for cell in second[len(names) :]):
             raise too_wide(self.path, line + 1, len(second), len(names), self.form.separator)
         return names
+
+    def _list_without_name(self, first: str, line: int) -> DataError:
+        """The error for a list of values of which the first would be taken as the name of the column."""
+        rule = f"must be the name of the column, got the number {first!r}"
+        named = shell_word(f"with_header_{self.path.name}")
+        remedy = f"Add a name: (echo value; cat {shell_word(str(self.path))}) > {named}"
+        return DataError(rule, file=self.path, row=line, remedy=remedy)
 
     def read(
         self, wanted: Sequence[str], is_part: bool = False, as_texts: Collection[str] = ()
@@ -97,7 +109,10 @@ class TextFile:
             if not filled.any():
                 raise DataError("has no rows", file=self.path, code="too-few-samples")
             lines, notes = self._lines(count), list[str]()
-            if not filled.all():
+            if len(self.header) == 1:  # a blank line of a list is a missing value, but for those at the end
+                filled = np.arange(count) <= np.flatnonzero(filled)[-1]
+                columns, lines = [column.select(np.flatnonzero(filled)) for column in columns], lines[filled]
+            elif not filled.all():
                 rows = np.flatnonzero(filled)
                 notes = self._dropped(lines, ~filled, places)
                 columns, lines = [column.select(rows) for column in columns], lines[rows]

@@ -64,3 +64,11 @@ def test_a_key_of_another_option_with_one_letter_less_is_answered_with_the_own_k
         load(["data=reverse", "model=transformer", "model.head=8"], Catalog())
     (problem,) = caught.value.problems
     assert problem.remedy == "Did you mean model.heads=8?" and problem.instead == ("model.heads=8",)
+
+
+@pytest.mark.parametrize(("key", "word"), [("beam=3", "--beam 3"), ("max_length=9", "--max-length 9")])
+def test_decoding_of_a_language_model_is_an_option_of_predict(key: str, word: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(["data=topics", "model=gpt", f"task.{key}"], Catalog())
+    (problem,) = error.value.problems
+    assert f"dlexp predict latest --text TEXT {word}" in problem.remedy

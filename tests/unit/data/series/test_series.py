@@ -288,3 +288,16 @@ def test_all_that_does_not_fit_is_told_at_once_with_a_line_that_works(
 
 def test_a_series_that_is_too_short_for_anything_has_no_settings(tmp_path: Path) -> None:
     assert bad(tmp_path, lambda rows: rows.__delitem__(slice(3, None))).remedy == "Use a longer series."
+
+
+def test_the_times_of_the_targets_are_those_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", daily())
+    bundle = series_file(path=str(path), target="sales", window=7, horizon=3)
+    assert bundle.times is not None
+    numbers = bundle.splits["test"].indices.numpy()
+    times = bundle.times(numbers)
+    assert times.shape == (len(numbers), 3)
+    assert (np.diff(times, axis=1) == np.timedelta64(1, "D")).all()
+    assert bundle.named is not None
+    assert [str(time.astype("datetime64[D]")) for time in times[:, 0]] == bundle.named(numbers)
+    assert series_file(path=str(path), target="sales", window=7, horizon=3, time="none").times is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.series.series_file import series_file
 from dlexp.data.splits.by_time import shown_times
 from dlexp.errors import DataError
@@ -100,3 +101,22 @@ def test_a_target_is_asked_for_with_the_columns(tmp_path: Path) -> None:
     found = refusal(path, target=None)
     assert "day, sales" in str(found) and found.remedy == "Set data.target=sales"
     assert refusal(str(tmp_path / "b.csv"), target=None).code == "not-found"
+
+
+def test_a_list_of_values_is_a_series_of_steps(tmp_path: Path) -> None:
+    values = [f"{step * 0.37:.2f}" for step in range(60)]
+    path = tmp_path / "load.csv"
+    path.write_text("\n".join(["load", *values, "", ""]))
+    bundle = series_file(path=str(path), window=7, horizon=2)
+    targets = tensor_of(bundle.splits["train"].targets)
+    assert targets[0].flatten().tolist() == [2.59, 2.96]
+    assert bundle.times is None
+    assert any("each row is a step" in note for note in bundle.notes)
+    path.write_text("\n".join(["load", *values[:40], "", *values[40:]]))
+    with pytest.raises(DataError) as error:
+        series_file(path=str(path), window=7, horizon=2)
+    assert (error.value.row, "data.gaps=forward" in error.value.remedy) == (42, True)
+    path.write_text("\n".join(values))
+    with pytest.raises(DataError) as error:
+        series_file(path=str(path), window=7, horizon=2)
+    assert (error.value.row, "echo value" in error.value.remedy) == (1, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,3 +144,38 @@ def test_the_influence_of_texts_is_that_of_sacrebleu(name: str) -> None:
         rows = rng.integers(120, size=120)
         drawn.append(metric.corpus_score([found[n] for n in rows], [[true[n] for n in rows]]).score)
     assert scores.std() / 120**0.5 == pytest.approx(np.std(drawn), rel=0.25)
+
+
+def of_file(name: str, *words: str) -> Path:
+    """A run of a series in a file, trained once."""
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01") + np.arange(80)
+    rows = [f"{day},{value:.3f},{other:.3f}" for day, value, other in zip(days, *rng.random((2, 80)), strict=True)]
+    Path("sales.csv").write_text("\n".join(["day,sales,price", *rows]))
+    run = Path("outputs/train", name)
+    line = ["data=series", "data.path=sales.csv", "data.window=8", "data.horizon=2", "model=gru", "model.units=4"]
+    try:
+        main(["train", *line, *words, *MORE, "--run-id", run.name])
+    except SystemExit as stopped:
+        assert not stopped.code
+    return run.resolve()
+
+
+def test_forecasts_of_the_same_targets_are_compared_whatever_their_inputs_are() -> None:
+    alone = of_file("alone", "data.target=sales")
+    beside = of_file("beside", "data.target=sales", "data.past=[price]")
+    found = compare([alone, beside], CompareOptions())
+    assert (found.metric, [setting.key for setting in found.settings]) == ("test/mae", ["data.past"])
+    later = of_file("later", "data.target=sales", "data.past=[price]", "data.test_fraction=0.2")
+    other = of_file("other", "data.target=price")
+    for run in (later, other):
+        with pytest.raises(ConfigError) as error:
+            compare([alone, run], CompareOptions())
+        refused(error.value, "incompatible-data", str(run), "dlexp runs --data")
+
+
+def test_a_table_of_forecasts_tells_when_its_windows_are() -> None:
+    with (of_file("when", "data.target=sales") / "eval/test/predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["time"] for row in rows[:2]] == ["2024-03-09", "2024-03-10"]
+    assert rows[-1]["time"] == "2024-03-19"  # the horizon ends with the series
