@@ -53,8 +53,6 @@ def known_problem(update: Update) -> str:
         return "fp16 scales the loss by the gradients of one run"
     if any(begins is not None for begins in state.freezing.until.values()):
         return "its layers are unfrozen in the course of the run"
-    if rules.graphs is not None:
-        return "its updates are compiled"
     if rules.group.size > 1:
         return "several processes train it"
     if rules.graphs is not None:
