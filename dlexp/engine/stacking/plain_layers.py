@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Tensors = Mapping[str, Tensor]
-Layer = Callable[[Tensor, Tensors, Iterator[Tensor]], Tensor]
+_Tensors = Mapping[str, Tensor]
+_Layer = Callable[[Tensor, _Tensors, Iterator[Tensor]], Tensor]
 
 _ELEMENTWISE = (
     nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish,
@@ -26,7 +26,7 @@ _ELEMENTWISE = (
 class PlainLayers:
     """A chain of layers as functions (K, B, C) -> (K, B, C) of stacked parameters and buffers."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[_Layer]) -> None:
         self._layers = tuple(layers)
 
     @classmethod
@@ -35,7 +35,7 @@ class PlainLayers:
         found = _layers_of(network, "")
         return None if found is None else cls(found)
 
-    def __call__(self, inputs: Tensor, tensors: Tensors, masks: Sequence[Tensor]) -> Tensor:
+    def __call__(self, inputs: Tensor, tensors: _Tensors, masks: Sequence[Tensor]) -> Tensor:
         """The outputs (K, B, ...) of inputs (K, B, *shape).
 
         Args:
@@ -49,13 +49,13 @@ class PlainLayers:
         return values
 
 
-def _layers_of(network: nn.Module, prefix: str) -> list[Layer] | None:
+def _layers_of(network: nn.Module, prefix: str) -> list[_Layer] | None:
     """The functions of a layer, or of those within it; `prefix` is that of the names of its tensors."""
     if _is_watched(network):
         return None
     kind = type(network)
     if kind is nn.Sequential:
-        found: list[Layer] = []
+        found: list[_Layer] = []
         for name, part in network.named_children():
             own = _layers_of(part, f"{prefix}{name}.")
             if own is None:
@@ -82,16 +82,16 @@ def _is_watched(layer: nn.Module) -> bool:
     return any(hooks)
 
 
-def _elementwise(layer: nn.Module, values: Tensor, tensors: Tensors, masks: Iterator[Tensor]) -> Tensor:
+def _elementwise(layer: nn.Module, values: Tensor, tensors: _Tensors, masks: Iterator[Tensor]) -> Tensor:
     found: Tensor = layer(values)
     return found
 
 
-def _flatten(values: Tensor, tensors: Tensors, masks: Iterator[Tensor]) -> Tensor:
+def _flatten(values: Tensor, tensors: _Tensors, masks: Iterator[Tensor]) -> Tensor:
     return values.flatten(2)
 
 
-def _linear(weight: str, bias: str, values: Tensor, tensors: Tensors, masks: Iterator[Tensor]) -> Tensor:
+def _linear(weight: str, bias: str, values: Tensor, tensors: _Tensors, masks: Iterator[Tensor]) -> Tensor:
     if values.dim() != 3:
         raise ValueError(f"its linear layer needs inputs (samples, features), got {tuple(values.shape[1:])}")
     turned = tensors[weight].transpose(1, 2)
@@ -100,7 +100,7 @@ def _linear(weight: str, bias: str, values: Tensor, tensors: Tensors, masks: Ite
     return torch.baddbmm(tensors[bias].unsqueeze(1), values, turned)
 
 
-def _dropout(layer: nn.Dropout, values: Tensor, tensors: Tensors, masks: Iterator[Tensor]) -> Tensor:
+def _dropout(layer: nn.Dropout, values: Tensor, tensors: _Tensors, masks: Iterator[Tensor]) -> Tensor:
     if not layer.training:
         return values
     mask = next(masks, None)
@@ -108,7 +108,7 @@ def _dropout(layer: nn.Dropout, values: Tensor, tensors: Tensors, masks: Iterato
 
 
 def _batch_norm(
-    layer: nn.BatchNorm1d, prefix: str, values: Tensor, tensors: Tensors, masks: Iterator[Tensor]
+    layer: nn.BatchNorm1d, prefix: str, values: Tensor, tensors: _Tensors, masks: Iterator[Tensor]
 ) -> Tensor:
     """Features of all members beside each other, (B, K C), so that each is normalized as it is alone."""
     members, samples, features = values.shape
