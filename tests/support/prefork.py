@@ -140,12 +140,12 @@ class Server:
 
 def unrender(patch: Callable[[object, str, object], object]) -> None:
     """Let figures be saved as a picture of one pixel: rendering takes most of a short run."""
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    def save(_figure: Figure, file: IO[bytes], **_how: Any) -> None:
+    def save(_canvas: FigureCanvasAgg, file: IO[bytes], **_how: Any) -> None:
         file.write(_EMPTY_PNG)
 
-    patch(Figure, "savefig", save)
+    patch(FigureCanvasAgg, "print_png", save)
 
 
 def _running() -> Server:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from dlexp.engine.stacking.dropout import GivenMasks
+from dlexp.engine.stacking.plain_layers import PlainLayers
 from dlexp.types import Field
 
 
@@ -39,10 +40,12 @@ class StackedNetwork(nn.Module):
         )
         self._stacked_buffers = {name: _stacked(own) for name, own in self._buffers_of.items()}
         self._kept = {name: torch.empty_like(stacked) for name, stacked in self._stacked_buffers.items()}
+        self._own_weights = list(self.weights)  # a list of parameters looks each of them up by the text of its number
+        self._plain = PlainLayers.of(members[0])
 
     def bind(self) -> None:
         """Make the parameters and buffers of each member views of the stack."""
-        for stacked, own in zip(self.weights, self._parameters_of, strict=True):
+        for stacked, own in zip(self._own_weights, self._parameters_of, strict=True):
             for row, parameter in zip(stacked.data.unbind(), own, strict=True):
                 parameter.data, parameter.grad = row, None
         for name, buffers in self._buffers_of.items():
@@ -51,20 +54,22 @@ class StackedNetwork(nn.Module):
 
     def forward(self, inputs: Field, masks: Sequence[Tensor]) -> Tensor:
         """The outputs of all members: inputs (K, B, *shape), masks of `stacked_masks` -> (K, B, ...)."""
-        parameters = dict(zip(self._names, self.weights, strict=True))
+        parameters = dict(zip(self._names, self._own_weights, strict=True))
+        if self._plain is not None and isinstance(inputs, Tensor):
+            return self._plain(inputs, {**parameters, **self._stacked_buffers}, masks)
         found: Tensor = vmap(self._one)(parameters, self._stacked_buffers, inputs, list(masks))
         return found
 
     def rows(self) -> dict[int, Tensor]:
         """id of each parameter of a member -> its row of the stack, through which gradients flow."""
         found: dict[int, Tensor] = {}
-        for stacked, own in zip(self.weights, self._parameters_of, strict=True):
+        for stacked, own in zip(self._own_weights, self._parameters_of, strict=True):
             found |= {id(parameter): row for row, parameter in zip(stacked.unbind(), own, strict=True)}
         return found
 
     def hand_out_gradients(self) -> None:
         """Give each member the gradient of its parameters."""
-        for stacked, own in zip(self.weights, self._parameters_of, strict=True):
+        for stacked, own in zip(self._own_weights, self._parameters_of, strict=True):
             rows = [None] * len(own) if stacked.grad is None else stacked.grad.unbind()
             for row, parameter in zip(rows, own, strict=True):
                 parameter.grad = row

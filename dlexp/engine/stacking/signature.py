@@ -11,7 +11,6 @@ from dlexp.engine.loop import Update
 from dlexp.types import Batch
 
 _PLAIN = (int, float, str, bool, type(None), tuple)
-_DEEPEST = 6  # of what a task holds
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -31,25 +30,6 @@ def network_signature(update: Update) -> Hashable:
 def batch_signature(update: Update) -> Hashable:
     """The shapes of the inputs of an update's micro batches."""
     return tuple(_shape(batch) for batch in update.micro_batches)
-
-
-def task_signature(task: object) -> Hashable:
-    """What a task computes with: its class and the plain values, tensors and parts that it holds."""
-    return _held(task, 0)
-
-
-def _held(value: object, depth: int) -> Hashable:
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype, value.detach().cpu().contiguous().view(-1).numpy().tobytes()
-    if isinstance(value, dict):
-        return tuple((str(name), _held(item, depth + 1)) for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(_held(item, depth + 1) for item in value)
-    if isinstance(value, _PLAIN) or (callable(value) and hasattr(value, "__qualname__")):
-        return _plain(value)
-    if depth > _DEEPEST or not hasattr(value, "__dict__"):
-        return id(value)  # like nothing else
-    return type(value), tuple((name, _held(item, depth + 1)) for name, item in sorted(vars(value).items()))
 
 
 def _shape(batch: Batch) -> Hashable:

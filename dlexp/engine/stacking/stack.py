@@ -19,12 +19,13 @@ from dlexp.engine.gradients import is_gradient_finite
 from dlexp.engine.loop import Update
 from dlexp.engine.stacking.dropout import Draw, stacked_masks
 from dlexp.engine.stacking.network import StackedNetwork
-from dlexp.engine.stacking.signature import batch_signature, task_signature
+from dlexp.engine.stacking.signature import batch_signature
 from dlexp.engine.stacking.task import StackedBatch, StackedTask
 from dlexp.engine.stacking.trial import reason_of_error, recorded_draws
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, apply_rules, end_update, phase_seed, record_loss, train_step
 from dlexp.errors import Diverged
+from dlexp.optim.optimizers.adam import step_together
 from dlexp.optim.schedules.base import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.seed import seed_generator
@@ -45,7 +46,6 @@ class RunStack:
         self.phase = next(iter(first.task.phases))
         self.network = StackedNetwork([update.state.networks["model"] for update in updates])
         self.task = StackedTask(self.phase, len(updates))
-        self.task.is_alike = len({task_signature(update.task) for update in updates}) == 1
         self._optimizer = _MemberUpdates(self)
         device = self.network.weights[0].device
         self._generators = [torch.Generator(device) for _ in updates]
@@ -123,6 +123,7 @@ class RunStack:
         """After the gradient of the stack: let each member make its own update with its own rules."""
         self.network.hand_out_gradients()
         turn, is_finite = (self.phase, 0), is_gradient_finite(self._optimizer)
+        ready: list[tuple[StepRules, list[nn.Module], Optimizer]] = []
         for member, update in enumerate(self.updates):
             if member in self.task.failed:
                 continue
@@ -134,7 +135,10 @@ class RunStack:
             except Diverged:
                 self.task.failed.add(member)
                 continue
-            state.scaler.step(optimizer)
+            ready.append((rules, updated, optimizer))
+        # Nobody's loss is scaled, so each optimizer steps by itself; see `trial.known_problem`.
+        step_together([optimizer for _, _, optimizer in ready])
+        for rules, updated, _ in ready:
             if rules.max_norm is not None:
                 rules.max_norm(updated)
             self._stepped.add(member)

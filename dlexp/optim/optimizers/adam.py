@@ -121,6 +121,13 @@ class _Direct(Optimizer):
 
     step.hooked = True  # type: ignore[attr-defined]  # keeps torch from wrapping it in profiler marks; with hooks, `_usual` runs
 
+    def prepared(self) -> list[tuple[_Group, list[Tensor]]] | None:
+        """The groups with their gradients, where the kernel can be called directly."""
+        if self._kept is None or self._is_watched():
+            return None
+        found = [(group, [weight.grad for weight in group.options["params"]]) for group in self._kept]
+        return None if any(gradient is None for _, part in found for gradient in part) else found
+
     def _is_watched(self) -> bool:
         hooks = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
         return bool(hooks) or getattr(self, "found_inf", None) is not None
@@ -152,6 +159,48 @@ class _Direct(Optimizer):
             weights = [parameter.detach() for parameter in parameters]
             found.append(_Group(group, weights, first, second, steps, counts))
         return found
+
+
+def step_together(optimizers: Sequence[Optimizer]) -> None:
+    """Make a step of each of several optimizers, with bitwise the results of `step`.
+
+    The kernel is called once for all parameters that are updated by the same numbers, whosever they are; optimizers
+    that are not Adam or AdamW step by themselves.
+    """
+    together: dict[tuple[Any, ...], list[tuple[_Group, list[Tensor]]]] = {}  # what a call has in common -> its groups
+    for optimizer in optimizers:
+        prepared = optimizer.prepared() if isinstance(optimizer, _Direct) else None
+        if prepared is None:
+            optimizer.step()
+            continue
+        for group, gradients in prepared:
+            options = group.options
+            numbers = (options["lr"], *options["betas"], options["weight_decay"], options["eps"], options["maximize"])
+            key = (type(optimizer), group.counts.device, group.counts.dtype, group.weights[0].dtype, *numbers)
+            together.setdefault(key, []).append((group, gradients))
+    for key, parts in together.items():
+        _call(key[0]._kernel, key[4:], parts)
+
+
+def _call(kernel: Callable[..., object], numbers: Sequence[Any], parts: Sequence[tuple[_Group, list[Tensor]]]) -> None:
+    """Call a kernel for some groups. numbers: lr, beta1, beta2, weight_decay, eps, maximize."""
+    lr, beta1, beta2, weight_decay, eps, maximize = numbers
+    torch._foreach_add_([group.counts for group, _ in parts], 1)
+    kernel(
+        [weight for group, _ in parts for weight in group.weights],
+        [gradient for _, gradients in parts for gradient in gradients],
+        [moment for group, _ in parts for moment in group.first],
+        [moment for group, _ in parts for moment in group.second],
+        [],
+        [count for group, _ in parts for count in group.steps],
+        lr=lr,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=weight_decay,
+        eps=eps,
+        amsgrad=False,
+        maximize=maximize,
+    )
 
 
 def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:

@@ -92,12 +92,14 @@ def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
         formulas: Whether dollar signs delimit formulas (10^-3 on an axis).
     """
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    for text in figure.findobj(Text) if not formulas else ():
+    canvas = FigureCanvasAgg(figure)
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    for text in texts if not formulas else ():
         text.set_parse_math(False)  # a class named $x_{$ is not a formula
-    make_readable(figure)
+    make_readable(figure, texts)
     with warnings.catch_warnings():
         # matplotlib warns if placing the legend took more than a second, as on a busy machine.
         warnings.filterwarnings("ignore", message="Creating legend with loc=")
-        figure.savefig(buffer, format="png")
+        # `savefig` draws twice, the first time for the layout, which drawing makes by itself.
+        canvas.print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -6,7 +6,7 @@ scripts, which may occur in class names.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from matplotlib.figure import Figure
@@ -27,9 +27,12 @@ _NO_LETTERS = "\n\t\r"
 _NOTE = "<...>: Unicode number of a character without an installed font"
 
 
-def make_readable(figure: Figure) -> None:
-    """Set fonts that have all characters of a figure; replace characters without a font by their Unicode numbers."""
-    lacking = _foreign(figure)
+def make_readable(figure: Figure, texts: Sequence[Text]) -> None:
+    """Set fonts that have all characters of a figure; replace characters without a font by their Unicode numbers.
+
+    texts  those of the figure
+    """
+    lacking = _foreign(texts)
     if not lacking:
         return
     families = (_FIRST, *(name for name in _MORE if name in _installed()))
@@ -49,10 +52,9 @@ def make_readable(figure: Figure) -> None:
         figure.supxlabel(_NOTE, fontsize="x-small")
 
 
-def _foreign(figure: Figure) -> list[Text]:
+def _foreign(texts: Sequence[Text]) -> list[Text]:
     """The texts with characters that the default font lacks."""
     usual = _letters(_FIRST)
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     return [text for text in texts if _numbered(text.get_text(), usual) != text.get_text()]
 
 

@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 from browser import Browser, browser, browser_found
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from dlexp.cli.app import main
@@ -24,11 +24,11 @@ TRAIN = "train -q model=mlp model.hidden=[8] trainer.epochs=2"
 def blank(unrendered: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their size, which decides where a page is cut off, but nothing is drawn."""
 
-    def save(figure: Figure, file: IO[bytes], **_how: object) -> None:
-        width, height = figure.get_size_inches() * figure.dpi
+    def save(canvas: FigureCanvasAgg, file: IO[bytes], **_how: object) -> None:
+        width, height = canvas.figure.get_size_inches() * canvas.figure.dpi
         Image.new("L", (round(width), round(height)), 255).save(file, "PNG")
 
-    monkeypatch.setattr(Figure, "savefig", save)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", save)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.optim.optimizers.adam import Adam, AdamW
+from dlexp.optim.optimizers.adam import Adam, AdamW, step_together
 
 PAIRS = [(Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)]
 
@@ -181,3 +181,32 @@ def test_a_run_of_the_default_line_does_without_torchs_compiler(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_several_that_step_together_are_those_that_step_alone_to_the_bit() -> None:
+    def optimizers(networks: list[nn.Sequential]) -> list[torch.optim.Optimizer]:
+        rates = (1e-2, 1e-2, 3e-2)
+        found: list[torch.optim.Optimizer] = [
+            AdamW(groups(net), lr=rate, weight_decay=0.1, fused=True)
+            for net, rate in zip(networks, rates, strict=False)
+        ]
+        found.append(Adam(groups(networks[3]), lr=1e-2, weight_decay=0.1, fused=True))
+        return [*found, torch.optim.SGD(networks[4].parameters(), lr=1e-2, momentum=0.9)]
+
+    sides = [[network() for _ in range(5)] for _ in range(2)]
+    alone, together = (optimizers(networks) for networks in sides)
+    inputs = torch.Generator().manual_seed(1)
+    for _ in range(6):
+        for number in range(5):
+            x = torch.randn(8, 5, generator=inputs)
+            for networks, own in zip(sides, (alone, together), strict=True):
+                own[number].zero_grad()
+                networks[number](x).square().mean().backward()
+        for optimizer in alone:
+            optimizer.step()
+        step_together(together)
+        for one, other in zip(*sides, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    for a, b in zip(alone, together, strict=True):
+        for key, state in a.state_dict()["state"].items():
+            assert all(torch.equal(b.state_dict()["state"][key][name], value) for name, value in state.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from test_report_figures import size
 
 from dlexp.report.figures import fonts
@@ -24,7 +25,7 @@ def made(title: str, labels: list[str]) -> Figure:
     axes = figure.add_subplot()
     axes.set_title(title)
     axes.set_xticks(range(len(labels)), labels)
-    fonts.make_readable(figure)
+    fonts.make_readable(figure, [text for text in figure.findobj(Text) if isinstance(text, Text)])
     return figure
 
 

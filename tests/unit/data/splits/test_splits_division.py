@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlexp.data.splits.by_time import cut_by_time, shown_time
+from dlexp.data.splits.by_time import cut_by_time
 from dlexp.data.splits.division import RowKeys, SplitBy, divide
 from dlexp.data.splits.sample_keys import keys_of_samples
 from dlexp.data.splitting import split_rows
 from dlexp.errors import DataError
+from dlexp.text.shown_time import shown_time
 
 HOW = (0.2, 0.2, 0)
 SHARES = (0.6, 0.2, 0.2)
