@@ -123,7 +123,7 @@ class RunStack:
         """After the gradient of the stack: let each member make its own update with its own rules."""
         self.network.hand_out_gradients()
         turn, is_finite = (self.phase, 0), is_gradient_finite(self._optimizer)
-        ready: list[tuple[StepRules, list[nn.Module], Optimizer]] = []
+        ready: list[tuple[int, StepRules, list[nn.Module], Optimizer]] = []
         for member, update in enumerate(self.updates):
             if member in self.task.failed:
                 continue
@@ -135,10 +135,10 @@ class RunStack:
             except Diverged:
                 self.task.failed.add(member)
                 continue
-            ready.append((rules, updated, optimizer))
+            ready.append((member, rules, updated, optimizer))
         # Nobody's loss is scaled, so each optimizer steps by itself; see `trial.known_problem`.
-        step_together([optimizer for _, _, optimizer in ready])
-        for rules, updated, _ in ready:
+        for position in step_together([optimizer for *_, optimizer in ready]):
+            member, rules, updated, _ = ready[position]
             if rules.max_norm is not None:
                 rules.max_norm(updated)
             self._stepped.add(member)

@@ -6,7 +6,8 @@ For small networks this takes longer than the kernel. Here the lists are cached.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,25 +162,35 @@ class _Direct(Optimizer):
         return found
 
 
-def step_together(optimizers: Sequence[Optimizer]) -> None:
-    """Make a step of each of several optimizers, with bitwise the results of `step`.
+def step_together(optimizers: Sequence[Optimizer]) -> Iterator[int]:
+    """Make a step of each of several optimizers, with bitwise the results of `step`; the position of each that is done.
 
     The kernel is called once for all parameters that are updated by the same numbers, whosever they are; optimizers
     that are not Adam or AdamW step by themselves.
     """
     together: dict[tuple[Any, ...], list[tuple[_Group, list[Tensor]]]] = {}  # what a call has in common -> its groups
-    for optimizer in optimizers:
+    owners: dict[tuple[Any, ...], list[int]] = {}  # of those groups
+    left: Counter[int] = Counter()
+    for position, optimizer in enumerate(optimizers):
         prepared = optimizer.prepared() if isinstance(optimizer, _Direct) else None
         if prepared is None:
             optimizer.step()
+            yield position
             continue
+        left[position] = len(prepared)
         for group, gradients in prepared:
             options = group.options
             numbers = (options["lr"], *options["betas"], options["weight_decay"], options["eps"], options["maximize"])
             key = (type(optimizer), group.counts.device, group.counts.dtype, group.weights[0].dtype, *numbers)
             together.setdefault(key, []).append((group, gradients))
+            owners.setdefault(key, []).append(position)
+    yield from (position for position, groups in left.items() if not groups)
     for key, parts in together.items():
         _call(key[0]._kernel, key[4:], parts)
+        for position in owners[key]:
+            left[position] -= 1
+            if not left[position]:
+                yield position
 
 
 def _call(kernel: Callable[..., object], numbers: Sequence[Any], parts: Sequence[tuple[_Group, list[Tensor]]]) -> None:

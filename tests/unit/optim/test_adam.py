@@ -204,7 +204,7 @@ def test_several_that_step_together_are_those_that_step_alone_to_the_bit() -> No
                 networks[number](x).square().mean().backward()
         for optimizer in alone:
             optimizer.step()
-        step_together(together)
+        assert sorted(step_together(together)) == list(range(len(together)))
         for one, other in zip(*sides, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     for a, b in zip(alone, together, strict=True):
