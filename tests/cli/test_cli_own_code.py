@@ -44,7 +44,7 @@ def test_a_bug_outside_of_it_stays_a_traceback(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise ValueError("a bug of dlexp")
 
-    monkeypatch.setattr(train, "fit", broken)
+    monkeypatch.setattr(train, "course", broken)
     with pytest.raises(ValueError, match="a bug of dlexp"):
         main(list(BUG))
 

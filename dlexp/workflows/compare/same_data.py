@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.errors import ConfigError
@@ -23,8 +24,13 @@ def refuse_other_data(runs: Sequence[RunSummary]) -> None:
 
 def _has_targets_of(run: RunSummary, other: RunSummary) -> bool:
     """Whether both forecast the same values, divided at the same times, from whatever inputs."""
-    found = {read_run_file(each.path / "preprocessing.json").get(_TARGETS_PRINT) for each in (run, other)}
+    found = {_targets_print(each.path / "preprocessing.json") for each in (run, other)}
     return len(found) == 1 and None not in found
+
+
+def _targets_print(file: Path) -> object:
+    """The fingerprint of the targets, None for a run that has none."""
+    return read_run_file(file).get(_TARGETS_PRINT) if file.is_file() else None
 
 
 def _short(fingerprint: object) -> str:

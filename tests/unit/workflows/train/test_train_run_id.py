@@ -135,7 +135,7 @@ def test_a_run_with_borrowed_weights_that_was_killed_at_once_still_begins_with_t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(workflow, "fit", killed)
+        patch.setattr(workflow, "course", killed)
         run(*line, "cut", code=130)
     run(*line, "cut")
     one, other = (
