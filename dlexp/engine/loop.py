@@ -225,7 +225,7 @@ def _evaluate(plan: FitPlan, state: TrainState, stop: StopRequest) -> Evaluation
             _metric_state(plan),
             seed=plan.rules.seed,
             group=plan.rules.group,
-            keeps_generators=plan.recovery.keeps_generators,
+            keeps_generators=state.keeps_generators,
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.memory.dataframe import frame_table, given_frame, index_notes, kind_of_targets, target_kind
+from dlexp.data.memory import dataframe
+from dlexp.data.memory.dataframe import frame_table, given_frame, index_notes, kind_of_targets
 from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.texts.encoding import TextOptions
@@ -49,3 +52,8 @@ def text_dataframe(
     kind = kind_of_targets(frame, targets, target_kind)
     bundle = bundle_of_table(table, (text, targets, kind), ((val_fraction, test_fraction, split_seed), by), options)
     return replace(bundle, notes=(*index_notes(frame), *bundle.notes))
+
+
+def target_kind(arguments: Mapping[str, Any]) -> str:
+    """`class` or `value`: as of a DataFrame of a table."""
+    return dataframe.target_kind(arguments)

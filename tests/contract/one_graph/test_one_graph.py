@@ -139,6 +139,7 @@ def test_each_optimizer_has_the_weights_of_its_eager_updates(option: str) -> Non
     assert_close(eager, graph)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.gpu
 @quiet
 def test_a_graph_on_a_gpu_makes_the_updates_of_eager_code() -> None:

@@ -26,7 +26,15 @@ from dlexp.data.streaming import Stream, Streamed
 from dlexp.data.tables.encoding import build_table
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import generator
-from dlexp.sequence_specs import ForecastSpec, NextTokenSpec, SeriesSpec, TagSpec, TokenSpec, TokenTargetSpec
+from dlexp.sequence_specs import (
+    CaptionSpec,
+    ForecastSpec,
+    NextTokenSpec,
+    SeriesSpec,
+    TagSpec,
+    TokenSpec,
+    TokenTargetSpec,
+)
 from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, LabelSpec, MaskSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
@@ -54,6 +62,7 @@ TARGETS: list[TargetSpec | None] = [
     TokenTargetSpec(5, 4, 1, 2, WORDS),
     NextTokenSpec(5, 4, WORDS),
     TagSpec(("O", "B"), 9, (3, 1)),
+    CaptionSpec(WORDS, 4, ("cat", "dog"), ("a {}",)),
     ForecastSpec(
         ("load", "wind"), 3, (0.5, 1e9), (1.0, 2.5), 24, ("north", "south"), (0, 40), ((1.0, 2.0), (0.0, 3.0))
     ),

@@ -162,7 +162,7 @@ def test_an_output_that_is_no_tensor_is_named() -> None:
 def test_data_that_are_not_what_their_option_says_are_refused(catalog: Catalog, tmp_path: Path) -> None:
     text = DATA.replace("_inputs_: graph\n", "")
     (tmp_path / "conf" / "data" / "graphs.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="works on images"):
+    with pytest.raises(ConfigError, match="requires images"):
         assemble(configured(Catalog((tmp_path / "conf",)), "model=simple_cnn"), ("own_graphs",))
 
 

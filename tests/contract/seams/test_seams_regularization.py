@@ -35,7 +35,9 @@ from dlexp.specs import *
 from dlexp.sequence_specs import *
 from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.tasks.base import Task, forward
+from dlexp.text.vocabulary import learn_vocabulary
 from dlexp.types import LossOutput, Prediction, Sequences, select
+WORDS = learn_vocabulary(["a b"], "word")
 COUNT, SIDE = 12, 6
 @dataclass(frozen=True)
 class Graph(InputSpec):
@@ -57,7 +59,8 @@ class Named(TargetSpec):
 INPUTS = [ImageSpec(1, SIDE, SIDE), TableSpec(5), TokenSpec(7, 5), SeriesSpec(2, 5), Graph(), Wave()]
 TARGETS = [ClassSpec(("p", "q", "r")), ValueSpec(("y",), (0.0,), (1.0,)), LabelSpec(("p", "q")), BoxSpec(("p",)),
            MaskSpec(("p", "q"), SIDE, SIDE), TokenTargetSpec(7, 5), NextTokenSpec(7, 5),
-           TagSpec(("p", "q"), 5), ForecastSpec(("y",), 2, (0.0,), (1.0,)), Depth(), Named(), None]
+           TagSpec(("p", "q"), 5), CaptionSpec(WORDS, 5),
+           ForecastSpec(("y",), 2, (0.0,), (1.0,)), Depth(), Named(), None]
 def drawn(blank):
     if isinstance(blank, Sequences):
         return Sequences(drawn(blank.values), torch.arange(COUNT) % blank.values.shape[1] + 1)
