@@ -86,7 +86,7 @@ def test_arrays_come_as_pairs_mappings_and_data_sets() -> None:
 
 @pytest.mark.parametrize("data", [np.zeros((4, 2)), 3, [1, 2, 3], object()])
 def test_other_data_is_refused_with_what_is_possible(data: object) -> None:
-    with pytest.raises(ConfigError, match="DataFrame, arrays"):
+    with pytest.raises(ConfigError, match="DataFrame, a list of texts, arrays"):
         words_of(data)
 
 
