@@ -34,12 +34,13 @@ def kind(group: str, option: str, key: str) -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:")), None)
 
 
-# Sequences have contracts of their own: tests/contract/sequences. vit_b16 reads multiples of 16 pixels.
+# Sequences have contracts of their own: tests/contract/sequences; images with texts, which one model is for, too:
+# tests/unit/tasks/test_tasks_contrastive.py and the matrix of resumed tasks. vit_b16 reads multiples of 16 pixels.
 DENSE = (None, "image", "tabular")
 MODELS = tuple(
     name
     for name in CATALOG.options("model")
-    if name not in ("timm", "vit_b16") and kind("model", name, "_inputs_") in DENSE
+    if name not in ("timm", "vit_b16", "clip") and kind("model", name, "_inputs_") in DENSE
 )
 # Files have tests of their own, and what is drawn is to a model what digits and diabetes are.
 DATA = tuple(
@@ -47,7 +48,7 @@ DATA = tuple(
     for name in CATALOG.options("data")
     if not {"path", "folder"} & CATALOG.keys("data", name).keys() and not name.startswith("synthetic")
     if name not in ("dataframe", "ndarrays")  # from memory: tests/unit/api
-    if kind("data", name, "_inputs_") in DENSE
+    if kind("data", name, "_inputs_") in DENSE and kind("data", name, "_targets_") != "captions"
 )
 LOSSES = tuple(name for name in CATALOG.options("loss") if name != "none")  # for tasks from outside
 REGULARIZATIONS = tuple(CATALOG.options("regularization"))

@@ -60,6 +60,7 @@ COMPANIONS = {
     "task=forecasting": ["data=nile"],
     "task=seq2seq": ["data=reverse"],
     "task=ctc": ["data=tones"],
+    "task=contrastive": ["data=digit_captions", "model=clip"],
     "task=tagging": ["data=entities"],
     "task=language_model": ["data=topics"],
     **{

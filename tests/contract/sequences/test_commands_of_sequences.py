@@ -121,9 +121,11 @@ def test_a_run_is_searched_accumulated_and_verified(model: str, capsys: pytest.C
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_preprocessing_and_samples_are_not_part_of_a_file_of_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocessing_is_no_part_of_a_file_of_sequences_and_ids_have_no_sample_files(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     dlexp("train", *words_of("tcn", "words"), *SHORT, "-o", "run")
     dlexp("export", "run", "--to", "onnx", "--with-preprocessing", *TRUST, code=2)
     assert "Remove --with-preprocessing" in capsys.readouterr().err
-    dlexp("export", "run", "--to", "onnx", "--samples", "conf", *TRUST, code=2)
-    assert "Remove --samples" in capsys.readouterr().err
+    dlexp("export", "run", "--to", "onnx", "--samples", "conf", *TRUST, code=3)
+    assert "no texts" in capsys.readouterr().err
