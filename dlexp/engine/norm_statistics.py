@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dlexp.engine.evaluate import StoppedInEvaluation
+from dlexp.networks.modes import evaluation_mode
 from dlexp.regularization.weight_averaging import running_norms
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.base import Task
@@ -29,25 +30,22 @@ def measure_statistics(
     Raises StoppedInEvaluation as soon as `should_stop()` is true, with statistics of no use.
     """
     norms: list[Any] = [norm for norm in running_norms(networks) if norm.training]
-    modes = [(module, module.training) for module in networks.modules()]
     before = [(norm.momentum, norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
-    networks.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # torch then takes the plain mean over the batches
-        norm.training = True
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                if should_stop():
-                    raise StoppedInEvaluation
-                with precision.autocast():
-                    task.predict(dict(networks.items()), batch)
-    finally:
-        for norm, (momentum, mean, variance) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            if not norm.num_batches_tracked:
-                norm.running_mean.copy_(mean)
-                norm.running_var.copy_(variance)
-        for module, mode in modes:
-            module.training = mode
+    with evaluation_mode(networks):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch then takes the plain mean over the batches
+            norm.training = True
+        try:
+            with torch.inference_mode():
+                for batch in batches:
+                    if should_stop():
+                        raise StoppedInEvaluation
+                    with precision.autocast():
+                        task.predict(dict(networks.items()), batch)
+        finally:
+            for norm, (momentum, mean, variance) in zip(norms, before, strict=True):
+                norm.momentum = momentum
+                if not norm.num_batches_tracked:
+                    norm.running_mean.copy_(mean)
+                    norm.running_var.copy_(variance)

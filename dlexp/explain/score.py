@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.errors import DlexpError
+from dlexp.networks.modes import evaluation_mode
 from dlexp.runtime.seed import kept_randomness
 
 # values (N, *S), the number of the sample that each row belongs to (N,) int64 -> (N,) the number that is explained
@@ -31,24 +32,20 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     Dropout is off and batch normalization uses its stored statistics. Weights need no gradient of their own, and their
     `.grad` is not touched.
     """
-    modes = [(module, module.training) for module in network.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     # cuDNN differentiates recurrent layers in training mode only.
     is_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     cudnn = torch.backends.cudnn.enabled
-    network.eval()
     for parameter, _ in wanted:
         parameter.requires_grad_(False)
     torch.backends.cudnn.enabled = cudnn and not is_recurrent
     try:
-        with kept_randomness():
+        with evaluation_mode(network), kept_randomness():
             yield
     finally:
         torch.backends.cudnn.enabled = cudnn
         for parameter, needs in wanted:
             parameter.requires_grad_(needs)
-        for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
-            module.training = mode
 
 
 def row_numbers(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training and evaluation mode of networks, set and put back in one pass over their modules."""
+"""Training and evaluation mode of networks, set and put back in one pass over their modules; buffers put back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -33,6 +34,19 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
                 module.__dict__["training"] = mode
             else:
                 module.training = mode
+
+
+@contextmanager
+def kept_buffers(network: nn.Module) -> Iterator[None]:
+    """Put back the buffers of a network, such as running statistics, after the body."""
+    buffers = list(network.buffers())
+    kept = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, kept, strict=True):
+                buffer.copy_(value)
 
 
 def _set_mode(network: nn.Module, modules: list[nn.Module], training: bool) -> None:

@@ -19,6 +19,7 @@ from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import MetricState, StateGroup
 from dlexp.metrics.tokens.next_tokens import TokenLossState, TokenSampleState
 from dlexp.models.stepwise import StepwiseNetwork
+from dlexp.networks.modes import evaluation_mode
 from dlexp.sequence_specs import NextTokenSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
@@ -156,15 +157,10 @@ def _looks_ahead(network: nn.Module, spec: NextTokenSpec) -> bool:
     length = min(8, spec.max_length)
     values = torch.arange(length).remainder(spec.vocabulary_size).repeat(2, 1)
     values[1, -1] = (values[1, -1] + 1) % spec.vocabulary_size
-    was_training = {module: module.training for module in network.modules()}
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluation_mode(network), torch.no_grad():
             scores = forward(network, Sequences(values, torch.full((2,), length))).double()
         changes = (scores[0] - scores[1]).abs().amax(1)
     except Exception:  # a network may raise anything; the test with samples of the data tells it
         return False
-    finally:
-        for module, training in was_training.items():
-            module.training = training
     return bool(length > 1 and changes[:-1].max() > _LEAK * changes[-1])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from dlexp.engine.loop import Update
 from dlexp.engine.stacking.dropout import Draw, RecordedDraws
 from dlexp.engine.step import phase_seed
 from dlexp.errors import message_of
+from dlexp.networks.modes import kept_buffers
 from dlexp.runtime.seed import kept_randomness, seed_step
 from dlexp.types import Batch, Sequences
 
@@ -104,19 +104,6 @@ def _generators() -> tuple[Any, ...]:
     """The states of Python's and NumPy's generators."""
     name, keys, *rest = np.random.get_state(legacy=True)
     return random.getstate(), name, np.asarray(keys).tobytes(), *rest
-
-
-@contextmanager
-def kept_buffers(network: nn.Module) -> Iterator[None]:
-    """Put back the buffers of a network after the body."""
-    buffers = list(network.buffers())
-    kept = [buffer.clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, kept, strict=True):
-                buffer.copy_(value)
 
 
 class _Watch(nn.Module):

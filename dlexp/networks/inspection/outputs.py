@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from dlexp.networks.modes import evaluation_mode, kept_buffers
 
 Receive = Callable[[str, nn.Module, Tensor], object]
 
@@ -61,18 +62,8 @@ def recording(layers: Mapping[str, nn.Module], receive: Receive, *, inputs: bool
 @contextmanager
 def as_found(networks: nn.Module) -> Iterator[None]:
     """Evaluation mode in the body; modes and buffers, such as running statistics, are put back afterwards."""
-    modes = [(module, module.training) for module in networks.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in networks.buffers()]
-    networks.eval()
-    try:
+    with kept_buffers(networks), evaluation_mode(networks):
         yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
 
 
 def first_tensor(value: Any) -> Tensor | None:
