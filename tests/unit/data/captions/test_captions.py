@@ -169,4 +169,12 @@ def test_other_combinations_are_refused(capsys: pytest.CaptureFixture[str]) -> N
     line_refused(capsys, "train", "data=digit_captions", "model=vit", code="incompatible-data")
     line_refused(capsys, "train", "data=digit_captions", "task=classification", code="incompatible-data")
     line_refused(capsys, "train", "data=digits", "task=contrastive", code="incompatible-data")
-    line_refused(capsys, "train", "data=digit_captions", "regularization.mixup=0.2", code="not-supported")
+    line_refused(
+        capsys,
+        "train",
+        "data=digit_captions",
+        "regularization.mixup=0.2",
+        code="incompatible-data",
+        where="regularization.mixup",
+        remedy="Remove regularization.mixup",
+    )
