@@ -215,6 +215,8 @@ class Trace:
             1/sqrt(updates) if they are noise.
         failed_at: Number of the update, from 0, whose loss, gradient or weight was not finite; None for none.
         failure: What failed, in words.
+        failed_in: What was not finite first: data, weight, layer, loss or gradient; "" if it is unknown.
+        failed_name: Its name: inputs or targets, a layer or a parameter.
     """
 
     losses: Sequence[float]
@@ -225,6 +227,8 @@ class Trace:
     agreement: float
     failed_at: int | None = None
     failure: str = ""
+    failed_in: str = ""
+    failed_name: str = ""
 
 
 @dataclass(frozen=True)
