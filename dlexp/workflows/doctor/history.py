@@ -10,8 +10,8 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir, Status
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.config.schema.run import RunConfig
-from dlexp.errors import DlexpError
 from dlexp.diagnosis.case import History
+from dlexp.errors import DlexpError
 
 _NOT_FINITE = 4  # exit code
 
