@@ -79,6 +79,7 @@ class RunStory:
         problems: Messages about files that could not be read.
         inspected: Name -> PNG of `dlexp inspect`.
         explained: Explanations, by method.
+        diagnosis: doctor.json, {} if the run was not examined.
     """
 
     name: str
@@ -97,6 +98,7 @@ class RunStory:
     problems: Sequence[str]
     inspected: Mapping[str, bytes] = field(default_factory=dict)
     explained: Sequence[Explained] = ()
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def monitor(self) -> str:

@@ -52,7 +52,7 @@ _TIMING_SECONDS = 5.0
 _MEMORIZING_SECONDS = 12.0
 _SWEEP_SECONDS = 12.0
 _SWEEP_STEPS, _FEWEST_STEPS = 100, 20
-_MOST_VALUES = 3e7  # numbers of the data that are looked into
+_MOST_VALUES = 5e7  # numbers of the data that are looked into
 _LEAST_RATE, _MOST_RATE = 1e-6, 10.0  # of the rate range
 
 

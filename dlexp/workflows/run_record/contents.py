@@ -127,6 +127,7 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         packages=reader.text("env.txt").split(),
         problems=reader.problems,
         inspected=inspected,
+        diagnosis=reader.json("doctor.json"),
     )
 
 
