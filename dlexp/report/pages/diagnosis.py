@@ -28,14 +28,14 @@ _SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
 
 def diagnosis_section(story: RunStory) -> Section:
     """The findings of doctor.json; the command for a run with epochs that nobody examined."""
-    content = story.diagnosis
+    content, watched = story.diagnosis, _watched(story)
     if not content:
         if not story.rows:
-            return Section("Diagnosis", ())
+            return Section("Diagnosis", watched)
         text = "This run was not examined. See what is wrong with it, how that is known, and what mends it, with:"
-        return Section("Diagnosis", (paragraph(text), code(command("doctor", Path(story.place)))))
+        return Section("Diagnosis", (*watched, paragraph(text), code(command("doctor", Path(story.place)))))
     findings = [each for each in content.get("findings", ()) if isinstance(each, Mapping)]
-    parts = [part for finding in findings for part in _finding(finding)] or [_nothing(content)]
+    parts = [*watched, *([part for finding in findings for part in _finding(finding)] or [_nothing(content)])]
     measures = content.get("measures")
     if isinstance(measures, Mapping) and measures:
         rows = [[str(name), number("", value)] for name, value in measures.items()]
@@ -45,6 +45,14 @@ def diagnosis_section(story: RunStory) -> Section:
     if notes:
         parts.append(bullet_list(notes))
     return Section("Diagnosis", tuple(parts))
+
+
+def _watched(story: RunStory) -> tuple[Html, ...]:
+    """What trainer.doctor found while the run trained."""
+    rows = [[event["code"], event.get("epoch"), event["what"]] for event in story.watched]
+    if not rows:
+        return ()
+    return (html_table("Found while it trained.", ["finding", "epoch", "what"], rows, numbers=frozenset(["epoch"])),)
 
 
 def _nothing(content: Mapping[str, Any]) -> Html:

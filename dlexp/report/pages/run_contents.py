@@ -80,6 +80,7 @@ class RunStory:
         inspected: Name -> PNG of `dlexp inspect`.
         explained: Explanations, by method.
         diagnosis: doctor.json, {} if the run was not examined.
+        watched: Findings of doctor.jsonl, made while the run trained.
     """
 
     name: str
@@ -99,6 +100,7 @@ class RunStory:
     inspected: Mapping[str, bytes] = field(default_factory=dict)
     explained: Sequence[Explained] = ()
     diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    watched: Sequence[Mapping[str, Any]] = ()
 
     @property
     def monitor(self) -> str:

@@ -116,7 +116,8 @@ def check_data(bundle: DataBundle, findings: Sequence[Finding] | None) -> Check:
         return Check("data", "ok", f"{text}; no errors, no warnings", numbers)
     more = f"; {counted(len(grave) - 1, 'more finding')}: dlexp data check" if len(grave) > 1 else ""
     remedy = f" ({grave[0].remedy})" if grave[0].remedy else ""
-    return Check("data", grave[0].severity, f"{text}; {grave[0].what}{remedy}{more}", numbers)
+    status: Status = "error" if grave[0].severity == "error" else "warning"
+    return Check("data", status, f"{text}; {grave[0].what}{remedy}{more}", numbers)
 
 
 _SEVERE = ("error", "warning")
