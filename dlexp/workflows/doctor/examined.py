@@ -24,7 +24,7 @@ from dlexp.diagnosis.measures.network import Sampled, measure_layers, measure_lo
 from dlexp.diagnosis.measures.outputs import measure_outputs
 from dlexp.diagnosis.measures.updates import watch
 from dlexp.engine.evaluate import seeded
-from dlexp.engine.loop import course
+from dlexp.engine.loop import EpochRecord, StepRecord, course
 from dlexp.networks.arithmetic import counted_arithmetic
 from dlexp.networks.inspection.outputs import as_found
 from dlexp.runtime.seed import kept_randomness, order
@@ -36,6 +36,7 @@ _BATCHES = 4  # of training samples that layers and gradients are looked at with
 _MOST_SAMPLED = 1024
 _MOST_EVALUATED = 1000  # samples of a split
 _WORK = 3e9  # multiply-adds of a trial, forward and backward pass
+_OF_TIME = ("seconds", "samples_per_s")
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
 
 
@@ -120,13 +121,23 @@ class Examined:
         """Make the next updates; epochs beyond the last one are added."""
         setup, state = self.setup, self.setup.state
         epochs = state.epoch + 1 + -(-updates // setup.steps_per_epoch)
+        rows: list[Mapping[str, float]] = []
+
+        def observe(record: StepRecord | EpochRecord) -> None:
+            if isinstance(record, EpochRecord):
+                rows.append({name: value for name, value in record.values.items() if name not in _OF_TIME})
+
         plan = replace(
-            setup.plan(), val=self._evaluated("val"), epochs=max(setup.plan().epochs, epochs), save_every_steps=None
+            setup.plan([observe]),
+            val=self._evaluated("val"),
+            epochs=max(setup.plan().epochs, epochs),
+            save_every_steps=None,
         )
         state.best = replace(state.best, patience=None)  # a trial is as long as it is asked to be
         state.train_mode()
         with kept_randomness():
-            return watch(course(plan, state, Nowhere(), NeverStop()), updates)
+            trace = watch(course(plan, state, Nowhere(), NeverStop()), updates)
+        return replace(trace, epochs=tuple(rows))
 
     def trial_updates(self) -> int:
         """How many updates a trial makes: at least 50, more of a small network, and never more than the run."""
