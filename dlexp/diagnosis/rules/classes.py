@@ -50,7 +50,9 @@ def class_collapse(case: Case) -> Iterator[Verdict]:
         tuple(evidence),
         "Its answers hardly depend on the inputs.",
         () if mended is None else mended[0],
-        action="" if mended else "Mend what comes before it in this list; if nothing does, look at the last layer and the loss.",
+        action=""
+        if mended
+        else "Mend what comes before it in this list; if nothing does, look at the last layer and the loss.",
         confidence=0.9 if mended else 0.6,
         source="entropy of the predictions",
     )
@@ -80,9 +82,16 @@ def class_imbalance(case: Case) -> Iterator[Verdict]:
         "error" if recall == 0 else "warning",
         f"Rare classes are missed: the rarest makes up {least:.2g} of the training samples.",
         (
-            Evidence("share of the rarest class by that of equally frequent ones", least * len(present), _RARE, "below"),
+            Evidence(
+                "share of the rarest class by that of equally frequent ones", least * len(present), _RARE, "below"
+            ),
             Evidence("mean recall of the rare classes", recall, _MISSED, "below"),
-            Evidence("rise of the balanced accuracy of validation in a trial with the remedy", after - before, _FOUND, is_trial=True),
+            Evidence(
+                "rise of the balanced accuracy of validation in a trial with the remedy",
+                after - before,
+                _FOUND,
+                is_trial=True,
+            ),
         ),
         "A network that hardly ever predicts them has a low loss already.",
         words,

@@ -20,7 +20,8 @@ from dlexp.diagnosis.rules.gains import (
     start_of_trials,
 )
 from dlexp.diagnosis.rules.remedies_of_fit import larger_networks, restraints
-from dlexp.diagnosis.verdict import Evidence, Severity, Verdict
+from dlexp.diagnosis.verdict import Evidence, Verdict
+from dlexp.findings import Severity
 
 _GAP = 2.0  # validation loss by training loss; a healthy network that has learned its samples reaches it as well
 _RISE = 0.1  # of the validation loss after its best epoch, share of it
@@ -90,7 +91,9 @@ def overfitting(case: Case) -> Iterator[Verdict]:
     evidence = [
         Evidence("validation loss by training loss, last weights", val / max(train, 1e-12), _GAP),
         Evidence("validation loss above training loss, lower end of the 90 % interval", gap, 0.0),
-        Evidence("share of the validation loss that a trial with the remedy saves", found.last.share, _BETTER, is_trial=True),
+        Evidence(
+            "share of the validation loss that a trial with the remedy saves", found.last.share, _BETTER, is_trial=True
+        ),
         Evidence("the same at the best epochs", found.best, _BEST_BETTER, is_trial=True),
     ]
     if curve.is_rising:
@@ -159,7 +162,9 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),
-                Evidence("share of the training loss that a larger network saves", train.share, _LARGER_TRAIN, is_trial=True),
+                Evidence(
+                    "share of the training loss that a larger network saves", train.share, _LARGER_TRAIN, is_trial=True
+                ),
                 Evidence("share of the validation loss that it saves", val.share, _LARGER_VAL, is_trial=True),
                 Evidence("the same, lower end of the 90 % interval", val.low, _SURE, is_trial=True),
             ),

@@ -56,7 +56,7 @@ class _Found:
 
 
 def regularization_too_strong(case: Case) -> Iterator[Verdict]:
-    """A network that does not fit its training samples, and does without regularization, where it also validates better."""
+    """A network that fits neither its training samples nor others, and fits both without regularization."""
     end = reached(case)
     poor = 0.0 if end is None else shortfall(case, end.train)
     found = _find(case, end, regularizers(case)) if poor > _POOR else None
@@ -125,8 +125,8 @@ def changes_of_samples(case: Case) -> list[Brake]:
         ("regularization.mixup", 0.2, "MixUp"),
     ):
         if value := facts.number(key):
-            usual = (f"{key}={strong:g}",) if value > 1.5 * strong else ()
-            found.append(Brake(name, f"{key}={value:g}", (f"{key}=0",), usual))
+            milder = (f"{key}={strong:g}",) if value > 1.5 * strong else ()
+            found.append(Brake(name, f"{key}={value:g}", (f"{key}=0",), milder))
     return found
 
 
@@ -176,7 +176,12 @@ def _verdict(code: Fault, found: _Found, first: Evidence, cause: str) -> Verdict
         what,
         (
             first,
-            Evidence("share of the training loss that a trial without it saves", found.train.share, _TRAIN_GAIN, is_trial=True),
+            Evidence(
+                "share of the training loss that a trial without saves",
+                found.train.share,
+                _TRAIN_GAIN,
+                is_trial=True,
+            ),
             Evidence("share of the validation loss that it saves", val.share, _VAL_GAIN, is_trial=True),
             Evidence("the same, lower end of the 90 % interval", val.low, _SURE, is_trial=True),
         ),

@@ -60,7 +60,8 @@ def _wider(content: Any) -> Any:
 
 
 def _changes(case: Case) -> list[tuple[str, ...]]:
-    settings, found = case.facts.settings, []
+    settings = case.facts.settings
+    found: list[tuple[str, ...]] = []
     if settings.get("data.augment") in ("none", ["none"], []):
         found.append(("data.augment=crop",))
     elif case.classes is not None and not (case.facts.number("regularization.mixup") or _is_cut(case)):
