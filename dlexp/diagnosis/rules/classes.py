@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from math import isfinite, log, sqrt
 
 from dlexp.diagnosis.case import Case, OutputMeasure
-from dlexp.diagnosis.rules.gains import reached, shortfall, trained
+from dlexp.diagnosis.rules.gains import compared, reached, shortfall, trained
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _COLLAPSED = 0.4  # entropy of the predicted classes by that of the given ones
-_RESTORED = 0.8
+_NEVER, _SELDOM = 0.02, 0.01  # recall of a class that is missed, share of predictions of a class that is one of them
+_MANY_MISSED, _FEW_MISSED = 0.5, 0.11  # shares of the classes
+_FREQUENT = 0.6  # share of the samples
 _LEARNED_LITTLE = 0.5  # training loss by that of the best constant answer
 
 _RARE = 0.5  # share of a class by that of equally frequent classes
@@ -22,39 +24,42 @@ _FOUND = 0.1  # by which balanced accuracy rises in a trial
 
 
 def class_collapse(case: Case) -> Iterator[Verdict]:
-    """A trained network that answers with few of the classes, and has learned little else of them either."""
+    """A trained network that answers with few of the classes, and has learned little else of them either.
+
+    Where one class is far more frequent than the others, always to answer with it may be the best there is: then a
+    trial must show otherwise.
+    """
     end = reached(case)
     if end is None or not end.train.predicted_shares:
         return
-    given, predicted = _entropy(end.train.class_shares), _entropy(end.train.predicted_shares)
-    share = predicted / given if given > 0 else 1.0
-    if share >= _COLLAPSED:
+    missed, share, learned = _missed(end.train), _variety(end.train), shortfall(case, end.train)
+    if learned < _LEARNED_LITTLE or (missed < _MANY_MISSED and share > _COLLAPSED):
         return
-    learned = shortfall(case, end.train)
-    missed = [i for i, one in enumerate(end.train.recalls) if isfinite(one) and one == 0.0]
-    if learned < _LEARNED_LITTLE or not missed:
+    mended = _mended(case)
+    if mended is None and max(end.train.class_shares) > _FREQUENT:
         return
-    mended = _mended(case, given)
     evidence = [
-        Evidence("entropy of the predicted classes by that of the given ones", share, _COLLAPSED, "below"),
+        compared("share of the classes with a recall of 0", missed, _MANY_MISSED),
+        compared("entropy of the predicted classes by that of the given ones", share, _COLLAPSED, "below"),
         Evidence("training loss by that of the best constant answer", learned, _LEARNED_LITTLE),
-        Evidence("classes with a recall of 0", len(missed)),
     ]
     if mended is not None:
-        evidence.append(Evidence("the same entropy after a trial with the remedy", mended[1], _RESTORED, is_trial=True))
-    classes = sum(1 for one in end.train.predicted_shares if one > 0)
+        evidence.append(
+            Evidence(
+                "share of such classes after a trial with the remedy", mended[1], _FEW_MISSED, "below", is_trial=True
+            )
+        )
+    classes = sum(1 for one in end.train.predicted_shares if one >= _SELDOM)
     yield Verdict(
         "class_collapse",
-        "error",
+        "error" if mended else "warning",
         f"The network predicts {classes} of {len(end.train.class_shares)} classes.",
         tuple(evidence),
         "Its answers hardly depend on the inputs.",
         () if mended is None else mended[0],
-        action=""
-        if mended
-        else "Mend what comes before it in this list; if nothing does, look at the last layer and the loss.",
+        action="" if mended else "Mend the findings before it; if there are none, look at the last layer and the loss.",
         confidence=0.9 if mended else 0.6,
-        source="entropy of the predictions",
+        source="recalls, and the entropy of the predictions",
     )
 
 
@@ -100,8 +105,8 @@ def class_imbalance(case: Case) -> Iterator[Verdict]:
     )
 
 
-def _mended(case: Case, given: float) -> tuple[tuple[str, ...], float] | None:
-    """The words after which all classes are predicted, and the entropy by that of the given ones."""
+def _mended(case: Case) -> tuple[tuple[str, ...], float] | None:
+    """The words after which hardly a class is missed, and the share of those that are."""
     words: list[tuple[str, ...]] = []
     if case.facts.settings.get("loss.class_weights") is not None:
         words.append(("loss.class_weights=null",))
@@ -109,10 +114,19 @@ def _mended(case: Case, given: float) -> tuple[tuple[str, ...], float] | None:
         words += [(f"optim.lr={rate / 10:.3g}",), (f"optim.lr={rate / 100:.3g}",), (f"optim.lr={rate * 10:.3g}",)]
     for one in words:
         after = trained(case, *one)
-        share = _entropy(after.train.predicted_shares) / given if after is not None else 0.0
-        if share >= _RESTORED:
-            return one, share
+        if after is not None and (missed := _missed(after.train)) < _FEW_MISSED:
+            return one, missed
     return None
+
+
+def _missed(measure: OutputMeasure) -> float:
+    known = [recall for recall in measure.recalls if isfinite(recall)]
+    return sum(recall < _NEVER for recall in known) / len(known) if known else 0.0
+
+
+def _variety(measure: OutputMeasure) -> float:
+    given = _entropy(measure.class_shares)
+    return _entropy(measure.predicted_shares) / given if given > 0 else 1.0
 
 
 def _balanced(case: Case, own: OutputMeasure) -> tuple[tuple[str, ...], float, float] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
 from dlexp.diagnosis.rules.gains import (
     Gain,
+    compared,
     covers,
     excess,
     gain,
@@ -94,7 +95,7 @@ def overfitting(case: Case) -> Iterator[Verdict]:
         Evidence(
             "share of the validation loss that a trial with the remedy saves", found.last.share, _BETTER, is_trial=True
         ),
-        Evidence("the same at the best epochs", found.best, _BEST_BETTER, is_trial=True),
+        compared("the same at the best epochs", found.best, _BEST_BETTER, is_trial=True),
     ]
     if curve.is_rising:
         evidence.insert(2, Evidence("rise of the validation loss after its best epoch, share", curve.rise, _RISE))

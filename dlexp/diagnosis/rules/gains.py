@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log
+from typing import Literal
 
 import numpy as np
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, OutputMeasure, Start
+from dlexp.diagnosis.verdict import Evidence
 
 _RESAMPLES = 500
 _TAIL = 0.05  # of the resamples on either side of an interval
@@ -103,6 +105,14 @@ def trained(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure
 def start_of_trials(case: Case) -> Start:
     """From where a trial says most: the initial weights if it covers the run, the stored ones otherwise."""
     return "initial" if covers(case) or case.end is None else "stored"
+
+
+def compared(
+    measure: str, value: float, limit: float, side: Literal["above", "below"] = "above", *, is_trial: bool = False
+) -> Evidence:
+    """An evidence with its limit if it is crossed, and one that only tells more if not."""
+    is_crossed = value > limit if side == "above" else value < limit
+    return Evidence(measure, value, limit if is_crossed else None, side, is_trial)
 
 
 def _done(case: Case) -> int:
