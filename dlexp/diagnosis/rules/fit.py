@@ -28,7 +28,7 @@ _GAP = 2.0  # validation loss by training loss; a healthy network that has learn
 _RISE = 0.1  # of the validation loss after its best epoch, share of it
 _NOISE = 2.0  # times the spread of the differences between epochs
 _LAST = 3  # epochs that are averaged
-_ROOM = 0.15  # validation loss by that of the best constant answer, below which little is to be gained
+_ROOM, _ROOM_RISING = 0.15, 0.05  # validation loss by that of the best constant answer: below, little is to be gained
 _BETTER, _SURE = 0.15, 0.05  # share of the validation loss that a trial saves, and surely saves
 _BEST_BETTER = 0.1  # the same at the best epochs, whose weights are used
 _SEVERE = 0.4
@@ -82,7 +82,7 @@ def overfitting(case: Case) -> Iterator[Verdict]:
     train, val = mean_loss(end.train), mean_loss(end.val)
     gap, room = excess(end.train, end.val), shortfall(case, end.val)
     curve = _Curve.of(history.of("val/loss"))
-    if not (isfinite(val) and gap > 0 and val > _GAP * train) or (room < _ROOM and not curve.is_rising):
+    if not (isfinite(val) and gap > 0 and val > _GAP * train) or room < (_ROOM_RISING if curve.is_rising else _ROOM):
         return
     found = _best_restraint(case, end, curve)
     if found is None:
