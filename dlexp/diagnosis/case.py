@@ -150,6 +150,9 @@ class OutputMeasure:
         class_shares: Share of each class among the targets: C, () without classes.
         predicted_shares: Share of each class among the predictions: C.
         recalls: Recall of each class: C; NaN for a class without samples.
+        sample_losses: Of each sample, by the same formula whatever the loss is: -log of the probability of its class,
+            or the mean square of its errors by the variance of the training targets: N, in the order of the split; ()
+            for targets of other kinds.
     """
 
     samples: int
@@ -161,6 +164,7 @@ class OutputMeasure:
     class_shares: Sequence[float] = ()
     predicted_shares: Sequence[float] = ()
     recalls: Sequence[float] = ()
+    sample_losses: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,7 @@ class Trace:
             1/sqrt(updates) if they are noise.
         failed_at: Number of the update, from 0, whose loss, gradient or weight was not finite; None for none.
         failure: What failed, in words.
+        epochs: The columns of metrics.csv of each epoch that ended in between, without those of time.
     """
 
     losses: Sequence[float]
@@ -225,6 +230,7 @@ class Trace:
     agreement: float
     failed_at: int | None = None
     failure: str = ""
+    epochs: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)

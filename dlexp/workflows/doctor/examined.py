@@ -26,7 +26,7 @@ from dlexp.diagnosis.measures.network import Sampled, measure_layers, measure_lo
 from dlexp.diagnosis.measures.outputs import measure_outputs
 from dlexp.diagnosis.measures.updates import watch
 from dlexp.engine.evaluate import seeded
-from dlexp.engine.loop import Course, course
+from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course
 from dlexp.networks.arithmetic import counted_arithmetic
 from dlexp.networks.inspection.outputs import as_found
 from dlexp.runtime.seed import kept_randomness, order
@@ -42,6 +42,7 @@ _BRIEF_WORK = 6e11  # multiply-adds of the first updates of a pre-flight: a quar
 _MEASURING_WORK = 1e11  # multiply-adds of a pass over a split, or over the training batches that are looked at
 _FEWEST_SAMPLES = 32
 _FEWEST_UPDATES = 3
+_OF_TIME = ("seconds", "samples_per_s")
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
 
 
@@ -142,15 +143,25 @@ class Examined:
 
     def train(self, updates: int) -> Trace:
         """Make the next updates, and watch them; epochs beyond the last one are added."""
-        with kept_randomness():
-            return watch(self.course(updates), updates)
+        rows: list[Mapping[str, float]] = []
 
-    def course(self, updates: int) -> Course[str]:
+        def observe(record: StepRecord | EpochRecord) -> None:
+            if isinstance(record, EpochRecord):
+                rows.append({name: value for name, value in record.values.items() if name not in _OF_TIME})
+
+        with kept_randomness():
+            trace = watch(self.course(updates, [observe]), updates)
+        return replace(trace, epochs=tuple(rows))
+
+    def course(self, updates: int, observers: Sequence[Observer] = ()) -> Course[str]:
         """The course of at least so many updates from here."""
         setup, state = self.setup, self.setup.state
         epochs = state.epoch + 1 + -(-updates // setup.steps_per_epoch)
         plan = replace(
-            setup.plan(), val=self._evaluated("val"), epochs=max(setup.plan().epochs, epochs), save_every_steps=None
+            setup.plan(observers),
+            val=self._evaluated("val"),
+            epochs=max(setup.plan().epochs, epochs),
+            save_every_steps=None,
         )
         state.best = replace(state.best, patience=None)  # a trial is as long as it is asked to be
         state.train_mode()
