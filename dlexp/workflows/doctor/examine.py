@@ -18,8 +18,8 @@ from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
+from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.history import read_history
-from dlexp.workflows.doctor.patient import Patient
 from dlexp.workflows.doctor.trials import Trials
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
@@ -51,12 +51,12 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     """
     config = load_saved(run / "config.yaml", dict(request.changes))
     bundle = data_as_in(run, config, request.trusted)
-    patient, notes = _at_start(config, request, bundle)
-    check_evaluated(run, patient.experiment, request.changes, request.allow_changes)
-    updates = request.updates or patient.trial_updates()
+    examined, notes = _at_start(config, request, bundle)
+    check_evaluated(run, examined.experiment, request.changes, request.allow_changes)
+    updates = request.updates or examined.trial_updates()
     knows_start = not notes
-    start = patient.measure() if knows_start else None
-    first = patient.train(updates) if knows_start else None
+    start = examined.measure() if knows_start else None
+    first = examined.train(updates) if knows_start else None
     end, last, stored = _at_end(run, config, request, bundle, notes)
 
     def configure(words: tuple[str, ...]) -> RunConfig:
@@ -64,7 +64,7 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored)
     history = read_history(run, config)
-    return Case(patient.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
+    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
 
 
 def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
@@ -74,16 +74,16 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         ConfigError: The words do not make a run.
         DataError: The data cannot be used.
     """
-    patient = Patient.prepared(load(tuple(words), catalog), request.trusted, None)
-    bundle = patient.experiment.bundle
-    updates = request.updates or patient.trial_updates()
-    start, first = patient.measure(), patient.train(updates)
+    examined = Examined.prepared(load(tuple(words), catalog), request.trusted, None)
+    bundle = examined.experiment.bundle
+    updates = request.updates or examined.trial_updates()
+    start, first = examined.measure(), examined.train(updates)
 
     def configure(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
     twin = Trials(configure, request.trusted, bundle, updates=updates)
-    return Case(patient.facts(), bundle, twin, start, first)
+    return Case(examined.facts(), bundle, twin, start, first)
 
 
 def with_changes(words: Sequence[str], changed: Sequence[str]) -> tuple[str, ...]:
@@ -92,16 +92,16 @@ def with_changes(words: Sequence[str], changed: Sequence[str]) -> tuple[str, ...
     return (*(word for word in words if word.partition("=")[0] not in names), *changed)
 
 
-def _at_start(config: RunConfig, request: ExamineRequest, bundle: DataBundle) -> tuple[Patient, list[str]]:
+def _at_start(config: RunConfig, request: ExamineRequest, bundle: DataBundle) -> tuple[Examined, list[str]]:
     """The run before its first update; with other initial weights and a note where its own are gone."""
     try:
-        return Patient.prepared(config, request.trusted, bundle), []
+        return Examined.prepared(config, request.trusted, bundle), []
     except DlexpError as error:
         if config.init_from is None:
             raise
-        patient = Patient.prepared(replace(config, init_from=None), request.trusted, bundle)
-        patient.initial = None
-        return patient, [f"the initial weights are unknown: {error}"]
+        examined = Examined.prepared(replace(config, init_from=None), request.trusted, bundle)
+        examined.initial = None
+        return examined, [f"the initial weights are unknown: {error}"]
 
 
 def _at_end(
@@ -117,12 +117,12 @@ def _at_end(
     if saved is None:
         notes.append("no weights are stored: the run has finished no epoch")
         return None, None, None
-    patient, _ = _at_start(config, request, bundle)
+    examined, _ = _at_start(config, request, bundle)
     try:
-        patient.setup.state.load_state_dict(saved, allow_nonfinite=True)
+        examined.setup.state.load_state_dict(saved, allow_nonfinite=True)
     except DlexpError as error:
         notes.append(f"the last updates are unknown: {error}")
-        load_weights(patient.networks, saved["networks"], allow_nonfinite=True)
+        load_weights(examined.networks, saved["networks"], allow_nonfinite=True)
     path = run / "checkpoints" / "last.pt"
-    end = patient.measure()
-    return end, patient.train(request.updates or patient.trial_updates()), path
+    end = examined.measure()
+    return end, examined.train(request.updates or examined.trial_updates()), path

@@ -9,7 +9,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import Start, Twin
 from dlexp.errors import DlexpError
-from dlexp.workflows.doctor.patient import Patient
+from dlexp.workflows.doctor.examined import Examined
 
 Configure = Callable[[tuple[str, ...]], RunConfig]
 
@@ -58,10 +58,10 @@ class Trials:
         try:
             config = self._configure(words)
             bundle = None if any(_changes_data(word) for word in words) else self._bundle
-            patient = Patient.prepared(config, self._trusted, bundle)
-            before = patient.measure()
-            trace = patient.train(updates)
-            return Twin(words, trace, before, patient.measure())
+            examined = Examined.prepared(config, self._trusted, bundle)
+            before = examined.measure()
+            trace = examined.train(updates)
+            return Twin(words, trace, before, examined.measure())
         except DlexpError as error:  # the change does not fit this run: the rule looks for other evidence
             return Twin(words, problem=str(error))
 

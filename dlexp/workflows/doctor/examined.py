@@ -47,7 +47,7 @@ class Nowhere:
 
 
 @dataclass
-class Patient:
+class Examined:
     """An experiment with its training, at a position.
 
     Attributes:
@@ -62,8 +62,8 @@ class Patient:
     _few: dict[str, list[Batch]] = field(default_factory=dict)
 
     @classmethod
-    def prepared(cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None) -> Patient:
-        """A patient with the initial weights that a run would have. Raises ConfigError or DataError."""
+    def prepared(cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None) -> Examined:
+        """A examined with the initial weights that a run would have. Raises ConfigError or DataError."""
         config = replace(config, trainer=replace(config.trainer, compile=False))  # hooks see no compiled layer
         experiment = prepared(config, trusted, bundle)
         setup = prepare_training(experiment)
