@@ -88,7 +88,9 @@ class Featurizer:
                 targets.append(as_tensor(learned).cpu().numpy())
         values = np.nan_to_num(np.concatenate(inputs), nan=0.0, posinf=3e4, neginf=-3e4).astype(np.float32)
         learned_all = np.concatenate(targets) if targets else None
-        return FeatureMatrix(values, self._names(values.shape[1]), positions, samples.indices.numpy()[positions], learned_all)
+        return FeatureMatrix(
+            values, self._names(values.shape[1]), positions, samples.indices.numpy()[positions], learned_all
+        )
 
     def _chosen(self, samples: Split, most: int) -> NDArray[np.int64]:
         if len(samples) <= most:
@@ -134,7 +136,9 @@ def standardized(values: NDArray[np.float32], blocks: bool = False) -> NDArray[n
     wide = values.astype(np.float64)
     spread = wide.std(axis=0)
     scale = np.full_like(spread, np.sqrt((spread**2).mean())) if blocks else spread
-    ready: NDArray[np.float64] = (wide - wide.mean(axis=0)) / np.where(scale > 1e-12 * (1 + np.abs(wide).max()), scale, np.inf)
+    ready: NDArray[np.float64] = (wide - wide.mean(axis=0)) / np.where(
+        scale > 1e-12 * (1 + np.abs(wide).max()), scale, np.inf
+    )
     return ready if blocks else ready.clip(-5, 5)
 
 
@@ -169,11 +173,12 @@ def _edges(pixels: Tensor) -> Tensor:
     cells = F.adaptive_avg_pool2d(apart, (_CELLS, _CELLS)).flatten(1)
     whole = apart.mean(dim=(2, 3))
     found = torch.cat([cells, whole], dim=1)
-    return 16 * found / found.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    edges: Tensor = 16 * found / found.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    return edges
 
 
 def _of_series(given: Sequences) -> Tensor:
-    """(B, T, C) -> (B, F): each channel as a curve of 32 points, and mean, deviation, least, greatest and last value."""
+    """(B, T, C) -> (B, F): each channel as a curve of 32 points; mean, deviation, least, greatest, last value."""
     found = []
     for row, length in zip(given.values.cpu().float(), given.lengths.tolist(), strict=True):
         own = (row[:length] if length else row[:1]).reshape(max(length, 1), -1).T  # (C, T)

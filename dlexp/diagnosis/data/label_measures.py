@@ -79,9 +79,7 @@ def label_measures(bundle: DataBundle, seed: int, groups: NDArray[np.int64] | No
     hits, chance = np.eye(count)[labels], np.bincount(labels, minlength=count) / len(labels)
     skill = 1 - float(((found - hits) ** 2).sum() / max(((chance - hits) ** 2).sum(), 1e-30))
     splits = np.repeat(_SPLITS, [len(part) for part in parts])
-    return LabelMeasures(
-        len(labels), count, contradictions(found, labels, near, indices, splits), agreement, skill
-    )
+    return LabelMeasures(len(labels), count, contradictions(found, labels, near, indices, splits), agreement, skill)
 
 
 def model_features(values: NDArray[np.float32], is_image: bool) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """Labels that contradict what the other samples say.
 
 A model that has not seen a sample predicts its class (`held_out`). Where the model is sure, clean labels agree with it
-almost always; random wrong labels contradict it there as often as anywhere, so the share of contradictions among the sure
-samples estimates the share of wrong labels. A sample is sure if the two likeliest classes are far apart, also after
-division by how frequent they are, so that a model that only knows the frequencies is sure of nothing. Samples are
+almost always; random wrong labels contradict it there as often as anywhere, so the share of contradictions among the
+sure samples estimates the share of wrong labels. A sample is sure if the two likeliest classes are far apart, also
+after division by how frequent they are, so that a model that only knows the frequencies is sure of nothing. Samples are
 ranked by their normalized margin (confident learning; Northcutt et al. 2021).
 
 Symbols: N samples, C classes.
@@ -55,7 +55,7 @@ class Contradictions:
         low: Lower limit of its exact 95 % interval.
         high: Upper limit.
         confirmed: Share of the contradicting samples whose nearest neighbors mostly have the likelier class.
-        spread: Share of the classes, as predicted, among which contradictions occur at half the rate at least.
+        classes: Classes, as predicted, among which labels contradict at half the rate at least.
         accuracy: Share of all samples whose label is the model's.
         suspects: Labels that are probably wrong, the surest first.
     """
@@ -67,7 +67,7 @@ class Contradictions:
     low: float
     high: float
     confirmed: float
-    spread: float
+    classes: int
     accuracy: float
     suspects: tuple[SuspectedLabel, ...]
 
@@ -109,7 +109,7 @@ def contradictions(
         low,
         high,
         float((votes[against] >= _MOSTLY).mean()) if wrong else 0.0,
-        float(np.mean([share >= rate / 2 for share in by_class])) if wrong else 0.0,
+        sum(bool(share >= rate / 2) for share in by_class) if wrong else 0,
         float((guess == labels).mean()),
         _suspects(probabilities, corrected, labels, indices, splits),
     )

@@ -5,6 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules import optimization
+from dlexp.diagnosis.rules import data, labels, optimization, splits
 
-RULES: Sequence[Rule] = (*optimization.RULES,)
+RULES: Sequence[Rule] = (*optimization.RULES, *data.RULES, *labels.RULES, *splits.RULES)
