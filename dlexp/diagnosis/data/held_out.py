@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dlexp.data.splits.groups import deal_groups
 from dlexp.runtime.seed import derive, numbers
 
-_LANDMARKS = 400
+_LANDMARKS = 300
 _WIDTHS = (0.5, 2.0)  # factors of the inverse of the median squared distance
 _RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 

@@ -12,6 +12,7 @@ from dlexp.findings import counted
 from dlexp.specs import TableSpec
 
 _WRONG = 0.01  # share of wrong labels that clean data may seem to have
+_SURE, _WRONG_IF_UNSURE = 0.2, 0.1  # share of samples of which a model is sure; the limit for less of them
 _LEAST = 0.02  # estimated share of wrong labels that is told
 _CONFIRMED = 0.5  # share of the contradicted labels that near samples contradict too
 _INFORMED, _EXPLAINED = 0.03, 0.02  # agreement beyond chance and variance explained, below which labels tell nothing
@@ -37,7 +38,10 @@ def judge_labels(case: Case) -> Iterator[Verdict]:
 def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
     """More labels contradict a model that is sure than in clean data, in several classes, and near samples agree."""
     seen = found.contradictions
-    if seen is None or seen.low <= _WRONG or seen.rate < _LEAST or seen.confirmed < _CONFIRMED or seen.classes < 2:
+    if seen is None or seen.rate < _LEAST or seen.confirmed < _CONFIRMED or seen.classes < 2:
+        return
+    limit = _WRONG if seen.sure >= _SURE * seen.samples else _WRONG_IF_UNSURE
+    if seen.low <= limit:
         return
     smoothing = facts.number("loss.label_smoothing")
     yield Verdict(
@@ -46,7 +50,7 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
         f"About {seen.rate:.1%} of the labels are wrong ({seen.low:.1%} to {seen.high:.1%}); "
         f"{counted(len(seen.suspects), 'suspect is', 'suspects are')} listed in suspected_labels.csv.",
         (
-            Evidence("share of wrong labels among samples of which a model is sure, lower limit", seen.low, _WRONG),
+            Evidence("share of wrong labels among samples of which a model is sure, lower limit", seen.low, limit),
             Evidence("share of wrong labels, estimate", seen.rate, _LEAST),
             Evidence("contradicted labels that the nearest samples contradict too, share", seen.confirmed, _CONFIRMED),
             Evidence("classes with contradicted labels", seen.classes, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 
 from dlexp.diagnosis.case import Case, RunSettings
 from dlexp.diagnosis.data.column_scores import ColumnScores, column_scores
@@ -49,14 +50,15 @@ def copied_samples(found: Sequence[SplitCopies], limit: float, facts: RunSetting
     evidence.append(Evidence(f"equal samples in {worst.split}", worst.copies))
     if worst.near:
         evidence.append(Evidence(f"nearly equal images in {worst.split}", worst.near))
-    if worst.same_target == worst.same_target:  # not NaN
+    has_targets = isfinite(worst.same_target)  # sentences and drawn sequences may be equal by nature
+    if has_targets:
         evidence.append(Evidence("equal samples with the same target, share", worst.same_target, _SAME))
     pairs = listed_places([f"{one} = {other}" for one, other in worst.examples])
     has_group = "data.group" in facts.settings and facts.settings["data.group"] is None
     group = ", or set data.group to the column that tells which samples belong together" if has_group else ""
     yield Verdict(
         "duplicates_across_splits",
-        "error" if worst.share >= _MANY else "warning",
+        "note" if not has_targets else "error" if worst.share >= _MANY else "warning",
         f"{worst.share:.1%} of the {worst.split} samples occur in training too, such as (training = {worst.split}) "
         f"{pairs}.",
         tuple(evidence),
