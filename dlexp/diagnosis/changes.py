@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -75,4 +75,18 @@ def rescaled(factors: Mapping[str, float]) -> Change:
                     parameter.mul_(factor)
 
     named = ", ".join(f"{name} times {factor:.3g}" for name, factor in factors.items())
-    return Change(f"the initial weights of {named}", apply)
+    return Change(f"with the initial weights of {named}", apply)
+
+
+def unbiased(names: Sequence[str]) -> Change:
+    """The biases of some layers 0 at the start: dotted paths, as measures name them."""
+
+    def apply(networks: nn.ModuleDict) -> None:
+        layers = layers_of(networks)
+        with torch.no_grad():
+            for name in names:
+                bias = getattr(layers[name], "bias", None)
+                if isinstance(bias, nn.Parameter):
+                    bias.zero_()
+
+    return Change(f"with the initial biases of {', '.join(names)} at 0", apply)

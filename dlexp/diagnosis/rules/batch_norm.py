@@ -28,12 +28,13 @@ def batch_norm_small_batch(case: Case) -> Iterator[Verdict]:
         yield Verdict(
             "batch_norm_small_batch",
             "note",
-            f"Batch normalization takes the variance of the {losses.smallest_batch} samples of the last batch of an epoch.",
+            f"Batch normalization takes the variance of {losses.smallest_batch} samples in the last batch of an epoch.",
             (Evidence("samples of the smallest batch", losses.smallest_batch, _SMALL, "below"),),
             "The training split is no multiple of the batch size.",
             confidence=0.3,
         )
-    if case.end is not None and case.history is not None and _updates(case) >= _SETTLED:
+    freezes = any(one.is_asked for one in now.parameters)  # which keeps statistics as they were, on purpose
+    if case.end is not None and not freezes and _updates(case) >= _SETTLED:
         yield from _stale(case, case.end.losses)
 
 
@@ -82,7 +83,7 @@ def _stale(case: Case, losses: ModeLosses) -> Iterator[Verdict]:
                 _STALE,
             ),
         ),
-        "They lag behind the weights: by a small momentum, by layers that are never in training mode, or by fast weights.",
+        "They lag behind the weights: their momentum is small, or their layers are never in training mode.",
         action="Raise the momentum of the batch normalization, and look for eval() in the network.",
         confidence=0.85,
         source="loss of the same samples with three sets of statistics",

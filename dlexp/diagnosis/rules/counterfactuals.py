@@ -28,8 +28,8 @@ class Option:
 
     @property
     def text(self) -> str:
-        """What is changed, in words."""
-        return " ".join(self.words) if self.change is None else self.change.name
+        """What is changed, as an end of a sentence."""
+        return f"with {' '.join(self.words)}" if self.change is None else self.change.name
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Proof:
 
     def evidence(self, limit: float) -> Evidence:
         """The ratio of the losses."""
-        measure = f"training loss with {self.option.text}, by that of the run after as many updates"
+        measure = f"training loss {self.option.text}, by that of the run after as many updates"
         return Evidence(measure, self.ratio, limit, "below", is_trial=True)
 
 

@@ -76,7 +76,7 @@ def _further(case: Case, options: list[Option], reach: int) -> tuple[tuple[str, 
             best = max(best, (memory.reach, option), key=lambda pair: pair[0])
     if best[0] < _FURTHER * max(1, reach):
         return (), ()
-    text = f"positions that the gradient reaches at the start with {best[1].text}"
+    text = f"positions that the gradient reaches at the start {best[1].text}"
     return best[1].words, (Evidence(text, best[0], _FURTHER * reach, is_trial=True),)
 
 

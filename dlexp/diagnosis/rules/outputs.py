@@ -18,7 +18,7 @@ from dlexp.types import as_tensor
 # and at 1 to 2.2 times that of values, whose outputs have variance 1 with Kaiming's weights.
 _START_OF_CLASSES, _START_OF_VALUES = 2.0, 3.0
 _LEAST_EXCESS = 1.0  # of a loss: two classes have a constant loss of 0.69, of which twice is not much
-_WASTED = 10  # updates until the loss is below that of constant outputs
+_WASTED = 3  # updates until the loss is below that of constant outputs; after a usual start it is so at once
 _SHRUNK = 0.1  # factor of the weights of the output layer in a trial
 _BETTER = 0.9  # of the training loss of the run after as many updates
 _ALL = 0.99  # of the samples

@@ -138,7 +138,7 @@ def unused_parameters(case: Case) -> Iterator[Verdict]:
     yield Verdict(
         "unused_parameters",
         "note" if share < _SHARE else "error" if share > 0.5 else "warning",
-        f"The loss does not depend on {_names(unused)}: {len(unused)} of {len(now.parameters)} tensors are never trained.",
+        f"The loss does not depend on {_names(unused)}: {len(unused)} of {len(now.parameters)} tensors are untrained.",
         (
             Evidence("elements of parameters without any gradient, share of all", share, _SHARE),
             Evidence("layers of theirs that forward() calls", called),

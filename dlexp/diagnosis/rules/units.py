@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlexp.diagnosis.case import ActivationMeasure, Case, NetworkMeasure
-from dlexp.diagnosis.changes import LEAKY, rescaled
+from dlexp.diagnosis.changes import LEAKY, rescaled, unbiased
 from dlexp.diagnosis.rules.counterfactuals import Option, Proof, best_of, other_values, slower
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
@@ -18,6 +18,7 @@ _FEW = 2  # units: one dead unit of three is no fault of a network
 # Of the outputs of a layer: tanh units of healthy networks end below 20 %.
 _SATURATED = 0.4
 _BETTER = 0.9  # of the training loss of the run after as many updates
+_NO_BETTER = 0.95  # of the loss of constant outputs: a network above it has learned nothing of its inputs
 _USUAL_INPUT = 1.0  # mean absolute input of an activation that neither saturates nor is linear
 
 
@@ -33,7 +34,14 @@ def dead_units(case: Case) -> Iterator[Verdict]:
     found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _DEAD)
     first = () if before is None else (Evidence(f"dead units of {worst.place} before training", before.dead_share),)
     if proof is None:
-        yield _dead_verdict(worst, "note", (found, *first), died=died)
+        loss, constant = now.train.metrics.get("loss"), case.constant_loss
+        is_stuck = loss is not None and constant is not None and loss >= _NO_BETTER * constant
+        stuck = (
+            (Evidence("training loss by that of the best constant outputs", loss / constant, _NO_BETTER),)
+            if is_stuck
+            else ()
+        )
+        yield _dead_verdict(worst, "warning" if is_stuck and case.end else "note", (found, *first, *stuck), died=died)
         return
     later = _worst_dead(proof.after)
     trial = (
@@ -54,7 +62,7 @@ def _dead_verdict(
 ) -> Verdict:
     remedy = () if proof is None else proof.option.words
     cause = (
-        "Large updates moved their inputs to where the activation is flat for all samples: no gradient brings them back."
+        "Large updates moved their inputs to where the activation is flat for all samples: no gradient moves them back."
         if died
         else "Their inputs are on the flat side of the activation for all samples from the start: they get no gradient."
     )
@@ -83,6 +91,11 @@ def _revivals(case: Case, worst: ActivationMeasure, *, died: bool) -> Iterator[O
         *(other_values(case, "model.init", ("auto",)) if not died else ()),
     ]
     yield from words
+    layers = tuple(
+        one.after for one in (case.start.activations if case.start else ()) if one.after and one.dead_share >= _DEAD
+    )
+    if layers and not died:
+        yield Option(change=unbiased(layers))
     if not words and worst.function == "relu":
         yield Option(change=LEAKY)
 
