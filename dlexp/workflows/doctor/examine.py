@@ -74,7 +74,8 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
     history = read_history(run, config)
-    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
 
 
 def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
@@ -99,7 +100,8 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         return load(with_changes(words, changed), catalog)
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say)
-    return Case(examined.facts(), bundle, twin, start, first)
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 
 def _no_trials(*words: str, start: Start = "initial", updates: int | None = None) -> Twin:
