@@ -294,6 +294,8 @@ class Trace:
         failed_at: Number of the update, from 0, whose loss, gradient or weight was not finite; None for none.
         failure: What failed, in words.
         epochs: The columns of metrics.csv of each epoch that ended in between, without those of time.
+        failed_in: What was not finite first: data, weight, layer, loss or gradient; "" if it is unknown.
+        failed_name: Its name: inputs or targets, a layer or a parameter.
     """
 
     losses: Sequence[float]
@@ -304,6 +306,8 @@ class Trace:
     agreement: float
     failed_at: int | None = None
     failure: str = ""
+    failed_in: str = ""
+    failed_name: str = ""
     epochs: Sequence[Mapping[str, float]] = ()
 
 
