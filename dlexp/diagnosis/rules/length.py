@@ -13,6 +13,7 @@ _AFFORDABLE = 6  # lengths of a usual trial that a longer one takes at most
 _SETTLED = 0.05  # share of the loss without knowledge below which nothing is worth mending
 _STEADY = 0.03  # of the drop so far: a validation loss that fell by less in the last third has come to its end
 _LEAD, _SMALL_LEAD = 0.15, 0.03  # of a trial, by its drop: a warning, and a note
+_WHOLE_LEAD = 0.08  # where more than half of the split is one update: a second sign of its own
 _SHORT_PATIENCE = 5  # epochs; the noise of a validation loss is longer than that in many runs
 _FEW_UPDATES = 5  # of an epoch
 _FLAT = 0.02  # of the drop of the whole training loss, in its last third
@@ -89,9 +90,10 @@ def batch_too_large(case: Case) -> Iterator[Verdict]:
     share = facts.batch_size * accumulate / count
     updates = min(facts.epochs * -(-count // size), _AFFORDABLE * _trial_length(case))
     made = attempt(case, words, run, updates=updates)
-    if made.lead < _LEAD / 2:
+    limit = _WHOLE_LEAD if share > 0.5 else _LEAD
+    if made.lead < limit / 2:
         return
-    is_clear = made.lead >= _LEAD
+    is_clear = made.lead >= limit
     yield Verdict(
         "batch_too_large",
         "warning" if is_clear else "note",
@@ -99,7 +101,7 @@ def batch_too_large(case: Case) -> Iterator[Verdict]:
         (
             Evidence("samples of an update, share of the training split", min(1.0, share), 1 / _FEW_UPDATES),
             Evidence("updates of an epoch", facts.updates_per_epoch, _FEW_UPDATES, "below"),
-            trial_evidence(made, _LEAD),
+            trial_evidence(made, limit if is_clear else limit / 2),
         ),
         "Few updates are made with the samples that are read; smaller batches make more of them.",
         tuple(words),

@@ -11,6 +11,7 @@ from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, best_of, rea
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _LEAD = 0.05  # of a trial in fp32, by its drop
+_DIGITS = {"bf16": 8, "fp16": 11}
 _SKIPPED = 0.05  # share of updates that the fp16 scaler may skip: it does so a few times at the start
 _PLACES = {"weight": "the weight", "layer": "the output of", "gradient": "the gradient of", "data": "the"}
 
@@ -48,26 +49,24 @@ def not_finite(case: Case) -> Iterator[Verdict]:
 def low_precision(case: Case) -> Iterator[Verdict]:
     """16 bits a number, where 32 reach more, or where the scaler of fp16 skips updates."""
     precision = case.facts.settings.get("trainer.precision")
-    if precision not in ("bf16", "fp16", "auto") or case.first is None:
+    if precision not in _DIGITS or case.first is None:
         return
-    skipped = _skipped(case)
-    if precision == "auto":
-        return
-    run = reached_by_run(case)
-    same = reached_by_run(case) if _is_whole(case) else attempt(case, (), run).reached
+    skipped, run = _skipped(case), reached_by_run(case)
+    same = run if _is_whole(case) else attempt(case, (), run).reached
     made = attempt(case, ("trainer.precision=fp32",), same)
     if made.lead < _LEAD and skipped < _SKIPPED:
         return
-    if made.lead < _LEAD:
-        evidence: tuple[Evidence, ...] = (Evidence("updates that fp16 skips, share", skipped, _SKIPPED),)
-    else:
-        evidence = (trial_evidence(made, _LEAD), Evidence("updates that fp16 skips, share", skipped, _SKIPPED))
+    limit = _SKIPPED if skipped >= _SKIPPED else None
+    evidence: tuple[Evidence, ...] = (Evidence("updates that are skipped, share", skipped, limit),)
     is_clear = made.lead >= _LEAD
+    if is_clear:
+        bits = Evidence("binary digits of a number", _DIGITS[precision], 24, "below")
+        evidence = (bits, *evidence, trial_evidence(made, _LEAD))
     yield Verdict(
         "low_precision",
         "warning" if is_clear else "note",
         f"In {precision} the loss is higher than in fp32." if is_clear else f"In {precision} updates are skipped.",
-        evidence if is_clear else (*evidence, trial_evidence(made, _LEAD)),
+        evidence,
         "Numbers of 16 bits have 8 or 11 binary digits: gradients overflow, or small changes of a weight are lost.",
         ("trainer.precision=fp32",),
         confidence=0.85 if is_clear else 0.4,

@@ -77,7 +77,7 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
             Evidence(
                 "change of a weight in an update, share of its norm, median of the layers",
                 ratio,
-                _HIGHEST_LOW_RATIO,
+                _HIGHEST_LOW_RATIO if ratio < _HIGHEST_LOW_RATIO else None,
                 "below",
             ),
             trial_evidence(best, _LEAD),
