@@ -38,6 +38,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 
 _BATCHES = 4  # of training samples that layers and gradients are looked at with
 _MOST_SAMPLED = 1024
+_LEAST_SAMPLED = 256  # that a unit must be dead for
 _MOST_EVALUATED = 1000  # samples of a split
 _WORK = 3e9  # multiply-adds of a trial, forward and backward pass
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
@@ -121,7 +122,9 @@ class Examined:
                 )
                 for split in ("train", "val")
             )
-        activations, memory = measure_activations(self.networks, sampled), measure_memory(self.networks, sampled)
+        few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
+        many = replace(sampled, batches=self._evaluated("train")) if few else sampled
+        activations, memory = measure_activations(self.networks, many), measure_memory(self.networks, sampled)
         return NetworkMeasure(layers, parameters, train, val, losses, activations, memory)
 
     def constant_loss(self) -> float | None:
