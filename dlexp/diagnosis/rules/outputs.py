@@ -145,7 +145,7 @@ def loss_output_mismatch(case: Case) -> Iterator[Verdict]:
             low, high = _RANGES[end.function]
             yield from _range_verdict(
                 case, "loss_output_mismatch",
-                f"The network ends with {end.function}: its outputs are in [{low:g}, {high:g}], and the loss wants logits.",
+                f"The network ends with {end.function}, in [{low:g}, {high:g}], and the loss takes logits.",
                 Evidence("largest output", now.train.highest),
                 bound, f"Leave {end.function} out of the network.", confidence=0.95,
             )  # fmt: skip
