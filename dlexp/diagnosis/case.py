@@ -221,6 +221,9 @@ class OutputMeasure:
         class_shares: Share of each class among the targets: C, () without classes.
         predicted_shares: Share of each class among the predictions: C.
         recalls: Recall of each class: C; NaN for a class without samples.
+        sample_losses: Of each sample, by the same formula whatever the loss is: -log of the probability of its class,
+            or the mean square of its errors by the variance of the training targets: N, in the order of the split; ()
+            for targets of other kinds.
     """
 
     samples: int
@@ -232,6 +235,7 @@ class OutputMeasure:
     class_shares: Sequence[float] = ()
     predicted_shares: Sequence[float] = ()
     recalls: Sequence[float] = ()
+    sample_losses: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,9 @@ class Trace:
             1/sqrt(updates) if they are noise.
         failed_at: Number of the update, from 0, whose loss, gradient or weight was not finite; None for none.
         failure: What failed, in words.
+        epochs: The columns of metrics.csv of each epoch that ended in between, without those of time.
+        failed_in: What was not finite first: data, weight, layer, loss or gradient; "" if it is unknown.
+        failed_name: Its name: inputs or targets, a layer or a parameter.
     """
 
     losses: Sequence[float]
@@ -304,6 +311,9 @@ class Trace:
     agreement: float
     failed_at: int | None = None
     failure: str = ""
+    failed_in: str = ""
+    failed_name: str = ""
+    epochs: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules import batch_norm, memory, optimization, outputs, parameters, units
+from dlexp.diagnosis.rules import (
+    batch_norm,
+    classes,
+    data,
+    fit,
+    labels,
+    memory,
+    optimization,
+    outputs,
+    parameters,
+    regularization,
+    splits,
+    units,
+)
 
 RULES: Sequence[Rule] = (
     *optimization.RULES,
@@ -14,4 +27,10 @@ RULES: Sequence[Rule] = (
     *parameters.RULES,
     *batch_norm.RULES,
     *memory.RULES,
+    *fit.RULES,
+    *classes.RULES,
+    *regularization.RULES,
+    *data.RULES,
+    *labels.RULES,
+    *splits.RULES,
 )
