@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 
-from dlexp.data.bundle import with_counts
+import numpy as np
+
+from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.data.columns import tensor_of
+from dlexp.data.tables.original_units import original_columns
 from dlexp.diagnosis.case import Case, OutputMeasure, RunSettings
 from dlexp.diagnosis.data.batch_mix import BatchMix, batch_mix
 from dlexp.diagnosis.data.class_balance import ClassBalance, class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, InputScale, input_scale, target_scale
 from dlexp.diagnosis.rules.trials import loss_with
 from dlexp.diagnosis.verdict import Evidence, Verdict
-from dlexp.findings import listed_places
-from dlexp.specs import ClassSpec
+from dlexp.findings import counted, listed_places
+from dlexp.specs import ClassSpec, TableSpec
+from dlexp.text.quoting import value
 
 _LARGE, _SMALL = 10.0, 0.1  # root mean square of the inputs
 _FAR_MEAN = 3.0  # mean of a feature
 _SLOW = 30.0  # times more steps of gradient descent than with standardized features
 _UNLIKE = 100.0  # largest by smallest deviation of features
-_OUTLIER, _CORE = 30.0, 0.2  # deviations of the farthest value; spread of all but the outermost by the deviation
+_GAP, _CORE = 3.0, 0.3  # distance of the farthest value by the range of all others; their deviation by that of all
 _BETTER = 0.9  # loss with inputs standardized by that of the run
 _TARGET_MEAN, _TARGET_LOW, _TARGET_HIGH = 2.0, 0.1, 10.0
 _RARE, _FAIR = 10.0, 0.8  # largest by smallest class; effective by real number of classes
@@ -37,7 +42,7 @@ def judge_scale(case: Case) -> Iterator[Verdict]:
         gain = _gain(case, remedy) if candidates and remedy else None
         yield from unscaled_inputs(found, remedy, gain)
         if not candidates:
-            yield from squeezed_inputs(found, case.facts)
+            yield from squeezed_inputs(found, case.facts, lambda name: farthest_value(case.bundle, name))
     spread = None if case.now is None else case.now.train.spread
     for one in target_scale(case.bundle):
         yield from unscaled_targets(one, spread)
@@ -97,27 +102,54 @@ def unscaled_inputs(found: InputScale, remedy: tuple[str, ...], gain: float | No
     )
 
 
-def squeezed_inputs(found: InputScale, facts: RunSettings) -> Iterator[Verdict]:
-    """Features whose deviation is made of a few far values, so that all others look alike."""
-    bad = [one for one in found.features if one.largest >= _OUTLIER and one.core <= _CORE]
+def squeezed_inputs(
+    found: InputScale, facts: RunSettings, original: Callable[[str], float | None]
+) -> Iterator[Verdict]:
+    """Features with a value so far from all others that these look alike.
+
+    Args:
+        found: The measures.
+        facts: The settings, which say which codes stand for missing values.
+        original: Name of a column -> its farthest value in its own units, None if it has none.
+    """
+    bad = [one for one in found.features if one.gap >= _GAP and one.core <= _CORE]
     if not bad:
         return
-    worst = max(bad, key=lambda one: one.largest)
-    codes = facts.settings.get("data.missing_values") is not None
-    names = listed_places([one.name for one in bad])
+    worst = max(bad, key=lambda one: one.gap)
+    codes, code = facts.settings.get("data.missing_values"), original(worst.name)
+    remedy: tuple[str, ...] = ()
+    if isinstance(codes, list | tuple) and code is not None and worst.repeats > 1:
+        kept = ["default"] if "#DIV/0!" in codes else list(codes)
+        remedy = (f"data.missing_values={value([*kept, f'{code:.6g}'])}",)
+    shown = "" if code is None else f" {code:.6g}"
+    others = [one.name for one in bad if one is not worst]
+    more = f", and so have {listed_places(others)}" if others else ""
     yield Verdict(
         "inputs_not_normalized",
         "warning",
-        f"A few far values squeeze all others together: {names}.",
+        f"{worst.name} has {counted(worst.repeats, 'value')}{shown} so far from all others that they look alike{more}.",
         (
-            Evidence(f"farthest value of {worst.name}, standard deviations", worst.largest, _OUTLIER),
-            Evidence(f"deviation of {worst.name} without the outermost hundredths, by all", worst.core, _CORE, "below"),
+            Evidence(f"distance of the farthest value of {worst.name} by the range of all others", worst.gap, _GAP),
+            Evidence(f"deviation of all other values of {worst.name} by that of all", worst.core, _CORE, "below"),
+            Evidence("how often the farthest value occurs", worst.repeats),
         ),
         "Such values are often codes for missing ones, or slips; features are scaled by them.",
-        action="Correct them" + (", or name the code in data.missing_values=[default,CODE]." if codes else "."),
-        confidence=0.7,
-        source="deviations with and without the outermost values",
+        remedy,
+        action="" if remedy else "Correct the value.",
+        confidence=0.85 if remedy else 0.7,
+        source="range of the values with and without the farthest",
     )
+
+
+def farthest_value(bundle: DataBundle, name: str) -> float | None:
+    """The training value of a column of a table that is farthest from the median, in the units of its source."""
+    if not isinstance(bundle.spec.inputs, TableSpec):
+        return None
+    columns = original_columns(tensor_of(bundle.splits["train"].inputs).flatten(1).cpu().numpy(), bundle.preprocessing)
+    cells = columns.get(name)
+    if not isinstance(cells, np.ndarray):
+        return None
+    return float(cells[np.abs(cells - np.median(cells)).argmax()])
 
 
 def unscaled_targets(found: FeatureScale, spread: float | None) -> Iterator[Verdict]:

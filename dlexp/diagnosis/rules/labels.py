@@ -16,6 +16,7 @@ _SURE, _WRONG_IF_UNSURE = 0.2, 0.1  # share of samples of which a model is sure;
 _LEAST = 0.02  # estimated share of wrong labels that is told
 _CONFIRMED = 0.5  # share of the contradicted labels that near samples contradict too
 _INFORMED, _EXPLAINED = 0.03, 0.02  # agreement beyond chance and variance explained, below which labels tell nothing
+_BY_CHANCE = 0.05  # p-value from which agreement may be chance
 _ENOUGH = 100  # samples from which labels can be said to tell nothing
 _MOVED = 0.1  # gain of agreement by moving labels
 _NOISE = "confident learning (Northcutt et al. 2021): labels against a model that has not seen them"
@@ -98,7 +99,8 @@ def uninformative_labels(found: LabelMeasures, bundle: DataBundle, val: OutputMe
     """
     is_judged = found.classes > 0 or isinstance(bundle.spec.inputs, TableSpec)
     near = found.agreement
-    if not is_judged or found.samples < _ENOUGH or near.skill > _INFORMED or found.skill > _EXPLAINED:
+    is_informed = near.skill > _INFORMED and near.p_value <= _BY_CHANCE
+    if not is_judged or found.samples < _ENOUGH or is_informed or found.skill > _EXPLAINED:
         return
     evidence = [
         Evidence("agreement of labels of near samples beyond chance, share", near.skill, _INFORMED, "below"),
