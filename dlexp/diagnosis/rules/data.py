@@ -10,7 +10,7 @@ import numpy as np
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.columns import tensor_of
 from dlexp.data.tables.original_units import original_columns
-from dlexp.diagnosis.case import Case, OutputMeasure, RunSettings
+from dlexp.diagnosis.case import Case, RunSettings
 from dlexp.diagnosis.data.batch_mix import BatchMix, batch_mix
 from dlexp.diagnosis.data.class_balance import ClassBalance, class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, InputScale, input_scale, target_scale
@@ -28,7 +28,6 @@ _GAP, _CORE = 3.0, 0.3  # distance of the farthest value by the range of all oth
 _BETTER = 0.9  # loss with inputs standardized by that of the run
 _TARGET_MEAN, _TARGET_LOW, _TARGET_HIGH = 2.0, 0.1, 10.0
 _RARE, _FAIR = 10.0, 0.8  # largest by smallest class; effective by real number of classes
-_FOUND, _LESS = 0.5, 0.2  # recall of rare classes, and by how much it is below that of the others
 _ORDERED = 0.2  # of the way from batches in random order to batches of one class
 _ONE_CLASS = 0.05  # batches with a single class, beyond those of a random order
 
@@ -187,59 +186,40 @@ def unscaled_targets(found: FeatureScale, spread: float | None) -> Iterator[Verd
 
 
 def judge_classes(case: Case) -> Iterator[Verdict]:
-    """Classes that are rare, and not found."""
+    """Rare classes, before training; of a trained network it is judged which classes it misses."""
     targets = with_counts(case.bundle).spec.targets
-    if isinstance(targets, ClassSpec) and any(targets.counts):
-        val = case.end.val if case.end is not None else None
-        yield from rare_classes(class_balance(targets.counts), targets.names, case.facts, val)
+    if isinstance(targets, ClassSpec) and any(targets.counts) and case.end is None:
+        yield from rare_classes(class_balance(targets.counts), targets.names, case.facts)
 
 
-def rare_classes(
-    found: ClassBalance, names: tuple[str, ...], facts: RunSettings, val: OutputMeasure | None
-) -> Iterator[Verdict]:
-    """A class is much rarer than another; a warning if the trained network does not find it.
+def rare_classes(found: ClassBalance, names: tuple[str, ...], facts: RunSettings) -> Iterator[Verdict]:
+    """A note of a class that is much rarer than another, where nothing balances them.
 
     Args:
         found: The counts.
         names: Of the classes.
         facts: The settings, which say whether classes are balanced already.
-        val: Of the trained network on validation samples, None before training.
     """
     is_balanced = facts.settings.get("data.balance", "none") != "none"
     is_balanced |= facts.settings.get("loss.class_weights") is not None
-    if is_balanced or found.ratio < _RARE:
-        return
     share = found.effective / max(len(found.counts) - len(found.absent), 1)
+    if is_balanced or found.ratio < _RARE or share > _FAIR:
+        return
     least = min((count, number) for number, count in enumerate(found.counts) if count)[1]
     most = max((count, -number) for number, count in enumerate(found.counts))[1]
-    evidence = [
-        Evidence("samples of the most frequent class by those of the rarest", found.ratio, _RARE),
-        Evidence("effective by real number of classes", share, _FAIR if share <= _FAIR else None, "below"),
-    ]
-    is_missed = False
-    if val is not None and len(val.recalls) == len(names):
-        rare = [val.recalls[n] for n in found.rare if isfinite(val.recalls[n])]
-        others = [r for n, r in enumerate(val.recalls) if n not in found.rare and isfinite(r)]
-        if rare and others:
-            low, high = sum(rare) / len(rare), sum(others) / len(others)
-            is_missed = low <= min(_FOUND, high - _LESS)
-            evidence.append(
-                Evidence(
-                    "mean recall of rare classes on validation samples", low, _FOUND if is_missed else None, "below"
-                )
-            )
-            evidence.append(Evidence("mean recall of the other classes", high))
     way = "weights" if "loss.class_weights" in facts.settings else "sampling"
     yield Verdict(
         "class_imbalance",
-        "warning" if is_missed else "note",
-        f"Class {names[-most]} has {found.ratio:.1f} times the samples of class {names[least]}"
-        + (", and rare classes are not found." if is_missed else "."),
-        tuple(evidence),
-        "The loss is the mean over samples, so that rare classes hardly count.",
+        "note",
+        f"Class {names[-most]} has {found.ratio:.1f} times the samples of class {names[least]}.",
+        (
+            Evidence("samples of the most frequent class by those of the rarest", found.ratio, _RARE),
+            Evidence("effective by real number of classes", share, _FAIR, "below"),
+        ),
+        "The loss is the mean over samples, so that rare classes hardly count; this matters if they are not found.",
         (f"data.balance={way}",),
-        confidence=0.85 if is_missed else 0.5,
-        source="entropy of the classes; recall of each class",
+        confidence=0.5,
+        source="entropy of the classes",
     )
 
 

@@ -48,8 +48,8 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
     yield Verdict(
         "label_noise",
         "warning",
-        f"About {seen.rate:.1%} of the labels are wrong ({seen.low:.1%} to {seen.high:.1%}); "
-        f"{counted(len(seen.suspects), 'suspect is', 'suspects are')} listed in suspected_labels.csv.",
+        f"About {seen.rate:.1%} of the labels are wrong ({seen.low:.1%} to {seen.high:.1%}): "
+        f"{counted(len(seen.suspects), 'suspect')}.",
         (
             Evidence("share of wrong labels among samples of which a model is sure, lower limit", seen.low, limit),
             Evidence("share of wrong labels, estimate", seen.rate, _LEAST),
@@ -58,7 +58,7 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
         ),
         "The labels contradict samples that are alike; a network learns them by heart.",
         ("loss.label_smoothing=0.2",) if smoothing is not None and smoothing < 0.2 else (),
-        action="Look at the suspects and correct their labels.",
+        action="Look at the suspects, which dlexp doctor RUN lists in suspected_labels.csv, and correct their labels.",
         confidence=min(0.95, 0.6 + 5 * seen.low),
         source=_NOISE,
     )

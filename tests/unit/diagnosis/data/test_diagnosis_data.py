@@ -239,21 +239,19 @@ def test_targets_that_the_data_does_not_scale_are_noticed() -> None:
     assert list(data.unscaled_targets(FeatureScale("y", 0.3, 1.2, 3.0), 1.0)) == []
 
 
-def test_rare_classes_are_a_warning_once_the_network_misses_them() -> None:
-    facts = case_of_data("data=digits").facts
+def test_rare_classes_are_a_note_before_training_with_the_setting_that_balances_them() -> None:
+    case = case_of_data("data=digits")
     balance = class_balance((500, 480, 20))
-    assert balance.ratio == 25 and balance.rare == (2,) and 1 < balance.effective < 3
-    names = ("a", "b", "c")
-    (before,) = data.rare_classes(balance, names, facts, None)
-    (missed,) = data.rare_classes(balance, names, facts, outputs_of({}, recalls=(0.95, 0.9, 0.1)))
-    (found,) = data.rare_classes(balance, names, facts, outputs_of({}, recalls=(0.95, 0.9, 0.8)))
-    assert (before.severity, missed.severity, found.severity) == ("note", "warning", "note")
-    assert missed.remedy == ("data.balance=weights",)
-    assert "c" in missed.what
+    assert balance.ratio == 25
+    assert 2 < balance.effective < 3
+    (found,) = data.rare_classes(class_balance((900, 80, 20)), ("a", "b", "c"), case.facts)
+    assert (found.severity, found.remedy) == ("note", ("data.balance=weights",))
+    assert found.what == "Class a has 45.0 times the samples of class c."
     balanced = case_of_data("data=digits", "data.balance=sampling").facts
-    assert list(data.rare_classes(balance, names, balanced, None)) == []
-    assert list(data.rare_classes(class_balance((50, 49, 20)), names, facts, None)) == []
+    for counts, facts in (((900, 80, 20), balanced), ((50, 49, 20), case.facts)):
+        assert list(data.rare_classes(class_balance(counts), ("a", "b", "c"), facts)) == []
     assert class_balance((5, 0, 5)).absent == (1,)
+    assert list(data.judge_classes(case)) == []
 
 
 def test_batches_in_the_order_of_the_classes_are_told_from_random_ones() -> None:
