@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlexp.api.arguments import Overrides, data_argument, override_words
 from dlexp.api.calls import explains_its_arguments
-from dlexp.api.results import ComparisonResult, LrFindResult, StudyResult
+from dlexp.api.results import ComparisonResult, DoctorResult, LrFindResult, StudyResult
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -92,6 +92,40 @@ def lr_find(
         found = workflow.lr_find(config, settings, request, display)
         reasons = why_none(found) if found["suggestion"] is None else ""
         return LrFindResult(Path(found["run"]), found["suggestion"], reasons, found)
+
+
+@explains_its_arguments
+def doctor(
+    *overrides: Overrides,
+    data: object | None = None,
+    target: object | None = None,
+    config_dirs: Sequence[str | Path] = (),
+    trust: Sequence[str] = (),
+    progress: bool = True,
+) -> DoctorResult:
+    """Check in about a minute what `train` with the same arguments would run, as `dlexp doctor` does.
+
+    Args:
+        overrides: As of `train`.
+        data: As of `train`.
+        target: As of `train`.
+        config_dirs: Directories of your own options.
+        trust: Packages of your own that the configuration may import.
+        progress: Show what is being measured.
+
+    Returns:
+        The findings and the table of checks; nothing is written.
+    """
+    catalog, words = catalog_of(config_dirs), override_words(overrides)
+    argument = data_argument(data, target, words, catalog)
+    typed, trusted = (*words, *argument.words), trusted_of_call(trust)
+    with session(argument.given):
+        from dlexp.api.progress import say_of
+        from dlexp.workflows.doctor.examine import ExamineRequest
+        from dlexp.workflows.doctor.preflight import preflight
+
+        request = ExamineRequest(trusted=trusted, say=say_of(progress))
+        return DoctorResult(preflight(typed, catalog, request).as_dict())
 
 
 @explains_its_arguments

@@ -79,6 +79,8 @@ class RunStory:
         problems: Messages about files that could not be read.
         inspected: Name -> PNG of `dlexp inspect`.
         explained: Explanations, by method.
+        diagnosis: doctor.json, {} if the run was not examined.
+        watched: Findings of doctor.jsonl, made while the run trained.
     """
 
     name: str
@@ -97,6 +99,8 @@ class RunStory:
     problems: Sequence[str]
     inspected: Mapping[str, bytes] = field(default_factory=dict)
     explained: Sequence[Explained] = ()
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    watched: Sequence[Mapping[str, Any]] = ()
 
     @property
     def monitor(self) -> str:

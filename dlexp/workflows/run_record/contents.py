@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -127,7 +129,20 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         packages=reader.text("env.txt").split(),
         problems=reader.problems,
         inspected=inspected,
+        diagnosis=reader.json("doctor.json"),
+        watched=_watched(reader.text("doctor.jsonl")),
     )
+
+
+def _watched(text: str) -> list[dict[str, Any]]:
+    """The findings of doctor.jsonl; lines that are cut off or damaged are left out."""
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in ("code", "what")):
+                found.append(event)
+    return found
 
 
 def _inspected(reader: _Reader) -> dict[str, bytes]:
