@@ -92,15 +92,17 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
     updates = min(enough, examined.brief_updates()) if request.is_brief else enough
     request.say(f"the first {counted(updates, 'update')}")
     start, first = examined.measure(), examined.train(updates)
+    constant, ideal = examined.constant_loss(), examined.ideal()
     if updates < enough:
         note = f"no trials were made: {counted(enough, 'update')} of this network take longer than a pre-flight"
-        return Case(examined.facts(), bundle, _no_trials, start, first, notes=(note,))
+        return Case(
+            examined.facts(), bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal
+        )
 
     def configure(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say)
-    constant, ideal = examined.constant_loss(), examined.ideal()
     return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 

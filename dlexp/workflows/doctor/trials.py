@@ -57,7 +57,8 @@ class Trials:
             given = (*given, f"init_from={self._stored}")
         key = (given, updates or self.updates, "" if change is None else change.name)
         if key not in self._made:
-            self._say(f"trial {' '.join(words) or 'without a change'}{where}: {counted(key[1], 'update')}")
+            what = " ".join(words) or ("without a change" if change is None else change.name)
+            self._say(f"trial {what}{where}: {counted(key[1], 'update')}")
             self._made[key] = self._train(given, key[1], change)
         return self._made[key]
 
