@@ -1,92 +1,153 @@
-"""The loss of the best constant output: what a network reaches that has learned the targets and nothing of the inputs.
+"""The losses of made-up outputs: the best equal ones for every sample, and those that are right for every sample.
 
-Symbols: B samples of a batch, O outputs.
+Symbols: B samples, O outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Callable, Sequence
+from math import inf, isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dlexp.diagnosis.case import IdealLosses
 from dlexp.engine.evaluate import seeded
 from dlexp.networks.inspection.outputs import as_found, recording
 from dlexp.runtime.seed import kept_randomness
 from dlexp.tasks.base import Task
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
-_ROUNDS = 30  # of L-BFGS; a convex loss needs fewer than ten
-
-
-class _Constant(nn.Module):
-    """A network whose outputs (B, O) are the same for every sample."""
-
-    def __init__(self, values: Tensor, samples: int) -> None:
-        super().__init__()
-        self.values, self.samples = nn.Parameter(values), samples
-
-    def forward(self, *inputs: Any, **named: Any) -> Tensor:
-        """The outputs (B, O)."""
-        return self.values.expand(self.samples, -1)
+_ITERATIONS = 30
+_SCORE = 30.0  # a difference of logits for which float32 calls a class certain
 
 
-def best_constant_loss(task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], seed: int) -> float | None:
-    """The lowest mean loss over `batches` that outputs have which are the same for every sample.
+def constant_loss(task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], seed: int) -> float | None:
+    """The smallest mean loss that equal outputs for all samples (and positions) of `batches` can have.
 
-    None where there is no such number: outputs of another shape than (B, O), several phases or networks, or a loss
-    that does not accept constant outputs.
+    For cross entropy this is the entropy of the shares of the classes, for the squared error the variance of the
+    targets. It is found through the task itself, with a network that returns a constant.
 
     Args:
         task: Gives the loss.
-        networks: Left as they are.
-        batches: Samples with targets.
-        seed: Of the run, for losses that draw noise.
+        networks: With "model"; left as they are.
+        batches: Of a split.
+        seed: Of the run.
+
+    Returns:
+        None for a network that a task asks for more than its outputs, and for a loss without such a minimum.
     """
-    if list(task.phases) != ["train"] or "model" not in networks or not batches:
-        return None
     try:
         with kept_randomness(), as_found(networks):
-            width = _width(task, networks, batches[0])
-            return None if width is None else _lowest(task, networks, batches, width, seed)
-    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError):  # of tasks that need more
+            shapes = _shapes(task, networks, batches, seed)
+            return _minimum(lambda value: _loss(task, networks, batches, shapes, value, seed), _width(shapes[0]))
+    except (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         return None
 
 
-def _width(task: Task, networks: nn.ModuleDict, batch: Batch) -> int | None:
-    """O, None for outputs of another shape."""
-    shapes: list[tuple[int, ...]] = []
-    with (
-        torch.no_grad(),
-        recording({"model": networks["model"]}, lambda name, module, output: shapes.append(tuple(output.shape))),
+def ideal_losses(
+    task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], seed: int, num_classes: int
+) -> IdealLosses | None:
+    """The losses of outputs that name the right class of each sample; None where outputs are no scores of classes.
+
+    Args:
+        task: Gives the loss.
+        networks: With "model"; left as they are.
+        batches: Of a split, with class numbers (B,) as targets.
+        seed: Of the run.
+        num_classes: C.
+    """
+    found = []
+    try:
+        with kept_randomness(), as_found(networks), torch.no_grad():
+            shapes = _shapes(task, networks, batches, seed)
+            for wrong, right in ((0.0, 1.0), (0.0, _SCORE), (-1.0, 1.0)):
+                total = weight = 0.0
+                for batch, shape in zip(seeded(batches, seed), shapes, strict=True):
+                    outputs = _right(batch, shape, num_classes) * (right - wrong) + wrong
+                    if shape[-1] == 1 and wrong == 0 and right > 1:
+                        outputs = 2 * outputs - right  # of one score for two classes, the sign tells
+                    prediction = task.predict({**networks, "model": _Constant(outputs)}, batch)
+                    total += float(prediction.loss) * len(batch)
+                    weight += len(batch)
+                found.append(total / weight)
+        return IdealLosses(*found)
+    except (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+def _right(batch: Batch, shape: torch.Size, num_classes: int) -> Tensor:
+    """1 for the right class, 0 for the others: (B, C), or (B, 1) for one score."""
+    targets = as_tensor(batch.targets).long()
+    if (
+        len(shape) != 2
+        or targets.dim() != 1
+        or shape[1] not in (1, num_classes)
+        or (shape[1] == 1 and num_classes != 2)
     ):
-        task.predict(dict(networks.items()), batch)
-    return shapes[-1][1] if shapes and len(shapes[-1]) == 2 and shapes[-1][0] == len(batch) else None
+        raise ValueError("the outputs are no scores of classes")
+    return targets[:, None].float() if shape[1] == 1 else nn.functional.one_hot(targets, num_classes).float()
 
 
-def _lowest(task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], width: int, seed: int) -> float | None:
-    device = next((p.device for p in networks.parameters()), torch.device("cpu"))
-    network = _Constant(torch.zeros(width, device=device), len(batches[0]))
-    given = {**dict(networks.items()), "model": network}
-    count = sum(map(len, batches))
+class _Constant(nn.Module):
+    """Returns the same outputs whatever it is given."""
 
-    def mean() -> Tensor:
-        total = torch.zeros((), device=device)
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, *_: Any, **__: Any) -> Tensor:
+        """-> the outputs."""
+        return self.outputs
+
+
+def _shapes(task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], seed: int) -> list[torch.Size]:
+    """The shape of the outputs for each batch."""
+    shapes: list[torch.Size] = []
+    only = {"model": networks["model"]}
+    with torch.no_grad(), recording(only, lambda name, module, output: shapes.append(output.shape)):
         for batch in seeded(batches, seed):
-            network.samples = len(batch)
-            total = total + task.predict(given, batch).loss * len(batch)
-        return total / count
+            task.predict(dict(networks.items()), batch)
+    if len(shapes) != len(batches):
+        raise ValueError("the network is called more than once, or not at all, for a batch")
+    return shapes
 
-    optimizer = torch.optim.LBFGS(network.parameters(), max_iter=_ROUNDS, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        loss = mean()
-        (network.values.grad,) = torch.autograd.grad(loss, [network.values])
-        return float(loss.detach())
+def _width(shape: torch.Size) -> tuple[int, bool]:
+    """How many outputs there are, and whether they are channels of maps."""
+    is_map = len(shape) == 4
+    return shape[1 if is_map else -1] if len(shape) > 1 else 1, is_map
 
-    optimizer.step(closure)
-    with torch.no_grad():
-        found = float(mean())
-    return found if isfinite(found) else None
+
+def _loss(
+    task: Task, networks: nn.ModuleDict, batches: Sequence[Batch], shapes: list[torch.Size], value: Tensor, seed: int
+) -> Tensor:
+    total, weight = torch.zeros((), dtype=torch.float64), 0.0
+    for batch, shape in zip(seeded(batches, seed), shapes, strict=True):
+        spread = value[:, None, None] if len(shape) == 4 else value
+        outputs = spread.to(batch.indices.device, torch.float32).expand(shape)
+        prediction = task.predict({**networks, "model": _Constant(outputs)}, batch)
+        total = total + prediction.loss.double().cpu() * prediction.loss_weight
+        weight += prediction.loss_weight
+    return total / weight
+
+
+def _minimum(loss: Callable[[Tensor], Tensor], form: tuple[int, bool]) -> float | None:
+    value = torch.zeros(form[0], dtype=torch.float64, requires_grad=True)
+    found = [inf]
+    optimizer = torch.optim.LBFGS([value], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        now = loss(value)
+        (gradient,) = torch.autograd.grad(now, value, allow_unused=True)
+        if gradient is None or not bool(torch.isfinite(now)):
+            raise ValueError("the loss does not depend on the outputs")
+        value.grad = gradient
+        found.append(float(now.detach()))
+        return now
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    best = min(found)
+    return best if isfinite(best) else None

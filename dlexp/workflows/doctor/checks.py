@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.measures.constant_output import best_constant_loss
+from dlexp.diagnosis.measures.constant_output import constant_loss
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import DlexpError
 from dlexp.findings import Finding, counted, listed_places
@@ -70,7 +70,7 @@ class Measured:
     def constant(self) -> float | None:
         """The loss of the best constant output over training samples, None if it is unknown."""
         batches = self.examined.batches_of("train")
-        return best_constant_loss(self.examined.experiment.task, self.examined.networks, batches, self.case.facts.seed)
+        return constant_loss(self.examined.experiment.task, self.examined.networks, batches, self.case.facts.seed)
 
 
 @dataclass(frozen=True)

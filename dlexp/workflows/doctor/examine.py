@@ -15,7 +15,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Case, NetworkMeasure, Start, Trace, Twin
+from dlexp.diagnosis.case import Case, Change, NetworkMeasure, Start, Trace, Twin
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
@@ -74,7 +74,8 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
     history = read_history(run, config)
-    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
 
 
 def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
@@ -99,10 +100,11 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         return load(with_changes(words, changed), catalog)
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say)
-    return Case(examined.facts(), bundle, twin, start, first)
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 
-def _no_trials(*words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+def _no_trials(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
     return Twin(words, problem="trials take too long")
 
 

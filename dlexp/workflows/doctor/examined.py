@@ -21,16 +21,20 @@ from dlexp.config.schema.tree import leaves
 from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches
-from dlexp.diagnosis.case import NetworkMeasure, RunSettings, Trace
+from dlexp.diagnosis.case import Change, IdealLosses, NetworkMeasure, RunSettings, Trace
+from dlexp.diagnosis.measures.activations import measure_activations
+from dlexp.diagnosis.measures.constant_output import constant_loss, ideal_losses
+from dlexp.diagnosis.measures.memory import measure_memory
 from dlexp.diagnosis.measures.network import Sampled, measure_layers, measure_losses, measure_parameters
 from dlexp.diagnosis.measures.outputs import measure_outputs
 from dlexp.diagnosis.measures.updates import watch
 from dlexp.engine.evaluate import seeded
-from dlexp.engine.loop import Course, course
+from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course
 from dlexp.networks.arithmetic import counted_arithmetic
 from dlexp.networks.inspection.outputs import as_found
 from dlexp.runtime.seed import kept_randomness, order
 from dlexp.runtime.signals import NeverStop
+from dlexp.specs import ClassSpec
 from dlexp.types import Batch
 from dlexp.workflows.prepare.initial_weights import prepared
 
@@ -42,6 +46,7 @@ _BRIEF_WORK = 6e11  # multiply-adds of the first updates of a pre-flight: a quar
 _MEASURING_WORK = 1e11  # multiply-adds of a pass over a split, or over the training batches that are looked at
 _FEWEST_SAMPLES = 32
 _FEWEST_UPDATES = 3
+_OF_TIME = ("seconds", "samples_per_s")
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
 
 
@@ -68,10 +73,14 @@ class Examined:
     _few: dict[str, list[Batch]] = field(default_factory=dict)
 
     @classmethod
-    def prepared(cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None) -> Examined:
-        """The experiment of a configuration, with its initial weights. Raises ConfigError or DataError."""
+    def prepared(
+        cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None, change: Change | None = None
+    ) -> Examined:
+        """The experiment of a configuration, with its initial weights, changed. Raises ConfigError or DataError."""
         config = replace(config, trainer=replace(config.trainer, compile=False))  # hooks see no compiled layer
         experiment = prepared(config, trusted, bundle)
+        if change is not None:
+            change.apply(experiment.networks)
         setup = prepare_training(experiment)
         setup.state.train_mode()
         initial = {name: p.detach().clone() for name, p in experiment.networks.named_parameters()}
@@ -105,8 +114,7 @@ class Examined:
         size, count = experiment.config.batch_size, len(experiment.bundle.splits["train"])
         smallest = min(end - start for start, end in bounds(count, size))
         sampled = Sampled(experiment.task, experiment.config.seed, self._training_batches(), smallest)
-        later = [name for name, begins in experiment.freezing.until.items() if begins is not None]
-        parameters = measure_parameters(self.networks, sampled, self.initial, later)
+        parameters = measure_parameters(self.networks, sampled, self.initial, experiment.freezing.until)
         layers, losses = measure_layers(self.networks, sampled), measure_losses(self.networks, sampled)
         with state.eval_weights():
             train, val = (
@@ -120,7 +128,21 @@ class Examined:
                 )
                 for split in ("train", "val")
             )
-        return NetworkMeasure(layers, parameters, train, val, losses)
+        activations, memory = measure_activations(self.networks, sampled), measure_memory(self.networks, sampled)
+        return NetworkMeasure(layers, parameters, train, val, losses, activations, memory)
+
+    def constant_loss(self) -> float | None:
+        """The loss of the best equal outputs for the training samples that `measure` evaluates."""
+        experiment = self.experiment
+        return constant_loss(experiment.task, self.networks, self._evaluated("train"), experiment.config.seed)
+
+    def ideal(self) -> IdealLosses | None:
+        """The losses of right outputs for the same samples, None for targets that are no classes."""
+        experiment, targets = self.experiment, self.experiment.bundle.spec.targets
+        if not isinstance(targets, ClassSpec):
+            return None
+        few = self._evaluated("train")
+        return ideal_losses(experiment.task, self.networks, few, experiment.config.seed, len(targets.names))
 
     def loss_of(self, split: str) -> float:
         """The loss over the samples of a split that are looked at."""
@@ -142,15 +164,25 @@ class Examined:
 
     def train(self, updates: int) -> Trace:
         """Make the next updates, and watch them; epochs beyond the last one are added."""
-        with kept_randomness():
-            return watch(self.course(updates), updates)
+        rows: list[Mapping[str, float]] = []
 
-    def course(self, updates: int) -> Course[str]:
+        def observe(record: StepRecord | EpochRecord) -> None:
+            if isinstance(record, EpochRecord):
+                rows.append({name: value for name, value in record.values.items() if name not in _OF_TIME})
+
+        with kept_randomness():
+            trace = watch(self.course(updates, [observe]), updates)
+        return replace(trace, epochs=tuple(rows))
+
+    def course(self, updates: int, observers: Sequence[Observer] = ()) -> Course[str]:
         """The course of at least so many updates from here."""
         setup, state = self.setup, self.setup.state
         epochs = state.epoch + 1 + -(-updates // setup.steps_per_epoch)
         plan = replace(
-            setup.plan(), val=self._evaluated("val"), epochs=max(setup.plan().epochs, epochs), save_every_steps=None
+            setup.plan(observers),
+            val=self._evaluated("val"),
+            epochs=max(setup.plan().epochs, epochs),
+            save_every_steps=None,
         )
         state.best = replace(state.best, patience=None)  # a trial is as long as it is asked to be
         state.train_mode()

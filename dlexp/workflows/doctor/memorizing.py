@@ -10,7 +10,7 @@ from math import isfinite, nan
 from dlexp.config.schema.regularization import RegularizationConfig
 from dlexp.config.schema.run import Node, RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.measures.constant_output import best_constant_loss
+from dlexp.diagnosis.measures.constant_output import constant_loss
 from dlexp.errors import DlexpError
 from dlexp.runtime.seed import order
 from dlexp.workflows.doctor.examined import Examined
@@ -98,7 +98,7 @@ def _attempt(
         return f"the task has {len(experiment.task.phases)} phases"
     batches = examined.batches_of("train")
     before = examined.loss_of("train")
-    constant = best_constant_loss(experiment.task, examined.networks, batches, config.seed)
+    constant = constant_loss(experiment.task, examined.networks, batches, config.seed)
     trace = examined.train(updates)
     after = nan if trace.failed_at is not None or not trace.losses else examined.loss_of("train")
     if trace.losses and trace.failed_at is None and not after <= trace.losses[-1]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Start, Twin
+from dlexp.diagnosis.case import Change, Start, Twin
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
@@ -44,19 +44,21 @@ class Trials:
         self.updates = updates
         self._configure, self._trusted, self._bundle, self._stored = configure, tuple(trusted), bundle, stored
         self._say = say
-        self._made: dict[tuple[tuple[str, ...], int], Twin] = {}
+        self._made: dict[tuple[tuple[str, ...], int, str], Twin] = {}
 
-    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+    ) -> Twin:
         """Train with `words` as further overrides, from the initial or the stored weights, with a fresh optimizer."""
         given, where = tuple(words), "" if start == "initial" else " from the stored weights"
         if start == "stored":
             if self._stored is None:
                 return Twin(given, problem="no weights are stored")
             given = (*given, f"init_from={self._stored}")
-        key = (given, updates or self.updates)
+        key = (given, updates or self.updates, "" if change is None else change.name)
         if key not in self._made:
             self._say(f"trial {' '.join(words) or 'without a change'}{where}: {counted(key[1], 'update')}")
-            self._made[key] = self._train(given, key[1])
+            self._made[key] = self._train(given, key[1], change)
         return self._made[key]
 
     @property
@@ -64,11 +66,11 @@ class Trials:
         """Twins that were trained so far."""
         return len(self._made)
 
-    def _train(self, words: tuple[str, ...], updates: int) -> Twin:
+    def _train(self, words: tuple[str, ...], updates: int, change: Change | None) -> Twin:
         try:
             config = self._configure(words)
             bundle = None if any(_changes_data(word) for word in words) else self._bundle
-            examined = Examined.prepared(config, self._trusted, bundle)
+            examined = Examined.prepared(config, self._trusted, bundle, change)
             before = examined.measure()
             trace = examined.train(updates)
             return Twin(words, trace, before, examined.measure())

@@ -20,7 +20,7 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.training import TrainingSetup
 from dlexp.data.loaders import EvalBatches
-from dlexp.diagnosis.measures.constant_output import best_constant_loss
+from dlexp.diagnosis.measures.constant_output import constant_loss
 from dlexp.diagnosis.rules.while_training import WHILE_TRAINING, Progress
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord
@@ -120,7 +120,7 @@ def _constant(setup: TrainingSetup) -> float | None:
     few = experiment.bundle.with_split_subset("train", order(count, experiment.config.seed, 0)[:_FOR_CONSTANT])
     with kept_randomness():
         batches = list(EvalBatches(few, "train", experiment.config.eval_batch_size, experiment.device))
-        found = best_constant_loss(experiment.task, experiment.networks, batches, experiment.config.seed)
+        found = constant_loss(experiment.task, experiment.networks, batches, experiment.config.seed)
     return found if found is not None and isfinite(found) else None
 
 
