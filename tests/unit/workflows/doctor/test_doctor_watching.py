@@ -21,7 +21,7 @@ from dlexp.workflows.train.train import Request, resume, train
 
 SMALL = ("model=mlp", "model.hidden=[8]", "trainer.device=cpu", "trainer.epochs=5")
 # Nothing is learned: the rate is far too low for anything to move, and there is no warm-up.
-FAULTY = ("optim=sgd", "optim.lr=1e-12", "scheduler=constant", "data=wine", "model.norm=null")
+FAULTY = ("optim=sgd", "optim.lr=1e-12", "scheduler=constant", "data=wine", "model.norm=none")
 
 
 class Told(Silent):
