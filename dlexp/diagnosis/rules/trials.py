@@ -71,7 +71,8 @@ def without_knowledge(case: Case) -> Reached:
 def lead(case: Case, trial: Reached, run: Reached) -> float:
     """What of the drop of a trial, from the loss without knowledge, the run has not reached: the smaller of two splits.
 
-    0 for equal losses, 1 for a run that has learned nothing or is worse than that; -inf for a trial that failed or learned nothing.
+    0 for equal losses, 1 for a run that has learned nothing or less than that; -inf for a trial that failed or
+    learned nothing.
     """
     base = without_knowledge(case)
     shares = []
