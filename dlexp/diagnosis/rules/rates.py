@@ -109,7 +109,8 @@ def _lower(case: Case, run: Reached) -> Iterator[float]:
     for factor in _TENTHS:
         yield factor
         made = attempt(case, rate_word(rate / factor), run)
-        if made.lead < _LEAD / 2 and isfinite(made.reached.train) and not _burst_in(case, rate_word(rate / factor)):
+        learns_less = isfinite(made.reached.train) and made.reached.train >= run.train
+        if learns_less and not _burst_in(case, rate_word(rate / factor)):
             return
 
 

@@ -25,7 +25,7 @@ from dlexp.workflows.train.train import Request, train
 DEEP = "model.hidden=[16,16,16,16,16,16,16,16] model.activation=sigmoid model.norm=none model.dropout=0"
 # Fault -> the words of a run that has it.
 PLANTED = {
-    "rate_too_high": "data=iris model.norm=none model.dropout=0 optim.lr=10 trainer.epochs=10",
+    "rate_too_high": "optim=sgd optim.lr=1 model.hidden=[64,64] model.norm=none model.dropout=0 trainer.epochs=4",
     "rate_too_low": "data=iris optim.lr=1e-6 trainer.epochs=10",
     "not_finite": "data=diabetes optim=sgd optim.lr=300 model.norm=none trainer.epochs=10",
     "vanishing_gradients": f"data=iris {DEEP} optim=sgd trainer.epochs=15",
