@@ -7,6 +7,7 @@ Symbols: N samples, F features, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,18 +49,21 @@ class LabelMeasures:
     skill: float
 
 
-def label_measures(bundle: DataBundle, seed: int, groups: NDArray[np.int64] | None = None) -> LabelMeasures | None:
+def label_measures(
+    bundle: DataBundle, seed: int, groups: NDArray[np.int64] | None = None, most: Mapping[str, int] = _MOST
+) -> LabelMeasures | None:
     """Measure the labels; None for inputs or targets of kinds that it cannot be done for, and for few samples.
 
     Args:
         bundle: The data.
         seed: Seed of folds, of the choice of samples and of random orders.
         groups: Group of each sample of the source, by its number; samples of a group are predicted without each other.
+        most: Name of a split -> largest number of its samples that are looked at.
     """
     spec, featurizer = bundle.spec, Featurizer(bundle, seed)
     if not featurizer.is_known or not isinstance(spec.targets, ClassSpec | ValueSpec):
         return None
-    parts = [featurizer.read(name, _MOST[name]) for name in _SPLITS]
+    parts = [featurizer.read(name, most[name]) for name in _SPLITS]
     labels = np.concatenate([_targets(part) for part in parts])
     if len(labels) < _FEWEST or not np.isfinite(labels).all():
         return None
