@@ -24,7 +24,7 @@ _NEAR = "labels of near samples against random orders"
 
 
 def judge_labels(case: Case) -> Iterator[Verdict]:
-    """Wrong labels, labels that are in the wrong rows, and labels that tell nothing."""
+    """Labels that contradict all samples that are alike, labels in the wrong rows, and labels that tell nothing."""
     found = label_measures(case.bundle, case.facts.seed)
     if found is None:
         return
