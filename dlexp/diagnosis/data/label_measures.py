@@ -49,15 +49,12 @@ class LabelMeasures:
     skill: float
 
 
-def label_measures(
-    bundle: DataBundle, seed: int, groups: NDArray[np.int64] | None = None, most: Mapping[str, int] = _MOST
-) -> LabelMeasures | None:
+def label_measures(bundle: DataBundle, seed: int, most: Mapping[str, int] = _MOST) -> LabelMeasures | None:
     """Measure the labels; None for inputs or targets of kinds that it cannot be done for, and for few samples.
 
     Args:
         bundle: The data.
         seed: Seed of folds, of the choice of samples and of random orders.
-        groups: Group of each sample of the source, by its number; samples of a group are predicted without each other.
         most: Name of a split -> largest number of its samples that are looked at.
     """
     spec, featurizer = bundle.spec, Featurizer(bundle, seed)
@@ -70,7 +67,7 @@ def label_measures(
     features = model_features(np.concatenate([part.values for part in parts]), isinstance(spec.inputs, ImageSpec))
     indices = np.concatenate([part.indices for part in parts])
     is_class = isinstance(spec.targets, ClassSpec)
-    own = None if groups is None else groups[indices]
+    own = None if bundle.groups is None else bundle.groups[indices]  # a group is predicted without its own samples
     fold = folds(labels if is_class else None, len(labels), _FOLDS, seed, own)
     near = nearest(features)
     agreement = neighbor_agreement(near, labels, _moved(bundle, indices), seed)

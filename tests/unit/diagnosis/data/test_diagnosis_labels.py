@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from case_toys import case_of_data, data_of, with_labels, with_wrong_labels
 from numpy.typing import NDArray
@@ -188,3 +189,23 @@ def test_dropping_suspects_needs_classes() -> None:
         data_of("data=diabetes", "data.suspected_labels=drop")
     (problem,) = caught.value.problems
     assert (problem.where, problem.code) == ("data.suspected_labels", "incompatible-data")
+
+
+def test_samples_of_a_group_do_not_vouch_for_each_other(tmp_path: Path) -> None:
+    """Of each person there are ten equal rows; in some of the groups the label of all ten is wrong."""
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(60, 4))
+    sick = people[:, 0] > 0
+    wrong = rng.random(60) < 0.15
+    frame = pd.DataFrame(np.repeat(people, 10, axis=0) + 0.01 * rng.normal(size=(600, 4)), columns=list("abcd"))
+    frame["person"] = np.repeat([f"p{number}" for number in range(60)], 10)
+    frame["sick"] = np.repeat(np.where(sick ^ wrong, "yes", "no"), 10)
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    words = ("data=csv", f"data.path={tmp_path / 'people.csv'}", "data.target=sick")
+    alone = measured(label_measures(data_of(*words, "data.columns={person: drop}"), 0))
+    grouped = data_of(*words, "data.group=person")
+    assert grouped.groups is not None and len(np.unique(grouped.groups)) == 60
+    together = measured(label_measures(grouped, 0))
+    assert len(alone.suspects) < 5  # a copy of each has the same wrong label
+    hits = [wrong[one.index // 10] for one in together.suspects]
+    assert len(hits) > 20 and np.mean(hits) > 0.6
