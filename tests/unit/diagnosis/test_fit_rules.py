@@ -9,10 +9,10 @@ from fit_toys import ToyTwins, case_of, network, outputs
 
 from dlexp.diagnosis.case import Case
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules.classes import class_collapse, class_imbalance
-from dlexp.diagnosis.rules.fit import overfitting, underfitting
-from dlexp.diagnosis.rules.gains import NO_GAIN, excess, gain, shortfall
-from dlexp.diagnosis.rules.regularization import augmentation_too_strong, regularization_too_strong
+from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
+from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
+from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain, shortfall
+from dlexp.diagnosis.rules.fit.regularization import augmentation_too_strong, regularization_too_strong
 from dlexp.diagnosis.verdict import Verdict
 
 RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]

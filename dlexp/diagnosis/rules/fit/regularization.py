@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dlexp.diagnosis.case import Case, NetworkMeasure
-from dlexp.diagnosis.rules.gains import (
+from dlexp.diagnosis.rules.fit.gains import (
     NO_GAIN,
     Gain,
     gain,

@@ -9,7 +9,7 @@ from math import inf, isfinite
 import numpy as np
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
-from dlexp.diagnosis.rules.gains import (
+from dlexp.diagnosis.rules.fit.gains import (
     Gain,
     compared,
     covers,
@@ -20,7 +20,7 @@ from dlexp.diagnosis.rules.gains import (
     shortfall,
     start_of_trials,
 )
-from dlexp.diagnosis.rules.remedies_of_fit import fewer_epochs, larger_networks, restraints
+from dlexp.diagnosis.rules.fit.restraints import fewer_epochs, larger_networks, restraints
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
