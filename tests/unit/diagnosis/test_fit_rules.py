@@ -219,6 +219,14 @@ def test_augmentation_that_helps_is_not_told() -> None:
     assert one(augmentation_too_strong, case) is None
 
 
+def test_mixing_is_switched_off_with_its_probability() -> None:
+    settings = {"regularization.cutmix": 1.0, "regularization.mix_probability": 0.5}
+    off = ("regularization.cutmix=0", "regularization.mix_probability=1")
+    case = case_of(network(0.6, 0.6), {off: network(0.05, 0.1)}, settings=settings, val_losses=FLAT)
+    found = one(augmentation_too_strong, case)
+    assert found is not None and found.remedy == off
+
+
 # --- classes -------------------------------------------------------------------------------------
 
 COLLAPSED = outputs(1.38, recalls=[1.0, 0.0, 0.0, 0.0])

@@ -27,6 +27,7 @@ _TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a tri
 _SEVERE = 0.5
 _ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
 _SINGLES = 4  # trials that look for the one to blame
+_OFTEN_ERASED = 0.4  # share of the images
 _TIMES_CLEAN = 1.2  # loss of changed training samples by that of unchanged ones
 
 
@@ -119,14 +120,17 @@ def changes_of_samples(case: Case) -> list[Brake]:
         is_mild = augment in ("crop", ["crop"])
         usual = () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
         found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual))
-    for key, strong, name in (
-        ("regularization.random_erasing", 0.25, "random erasing"),
-        ("regularization.cutmix", 1.0, "CutMix"),
-        ("regularization.mixup", 0.2, "MixUp"),
-    ):
-        if value := facts.number(key):
-            milder = (f"{key}={strong:g}",) if value > 1.5 * strong else ()
-            found.append(Brake(name, f"{key}={value:g}", (f"{key}=0",), milder))
+    if erasing := facts.number("regularization.random_erasing"):
+        usual = ("regularization.random_erasing=0.25",) if erasing > _OFTEN_ERASED else ()
+        off = ("regularization.random_erasing=0",)
+        found.append(Brake("random erasing", f"regularization.random_erasing={erasing:g}", off, usual))
+    mixed = [(key, facts.number(key)) for key in ("regularization.cutmix", "regularization.mixup")]
+    mixed = [(key, value) for key, value in mixed if value]
+    if mixed:
+        off = tuple(f"{key}=0" for key, _ in mixed)
+        if facts.number("regularization.mix_probability") not in (None, 1.0):
+            off += ("regularization.mix_probability=1",)  # any other has no effect without them, and is refused
+        found.append(Brake("mixing of samples", " ".join(f"{key}={value:g}" for key, value in mixed), off))
     return found
 
 
