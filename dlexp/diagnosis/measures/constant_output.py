@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from dlexp.diagnosis.case import IdealLosses
 from dlexp.engine.evaluate import seeded
+from dlexp.errors import DlexpError
 from dlexp.networks.inspection.outputs import as_found, recording
 from dlexp.runtime.seed import kept_randomness
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, as_tensor
 
 _ITERATIONS = 30
+# Of tasks that ask a network for more than its outputs.
+_OTHERS = (ArithmeticError, AttributeError, DlexpError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _SCORE = 30.0  # a difference of logits for which float32 calls a class certain
 
 
@@ -42,7 +45,7 @@ def constant_loss(task: Task, networks: nn.ModuleDict, batches: Sequence[Batch],
         with kept_randomness(), as_found(networks):
             shapes = _shapes(task, networks, batches, seed)
             return _minimum(lambda value: _loss(task, networks, batches, shapes, value, seed), _width(shapes[0]))
-    except (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+    except _OTHERS:
         return None
 
 
@@ -73,7 +76,7 @@ def ideal_losses(
                     weight += len(batch)
                 found.append(total / weight)
         return IdealLosses(*found)
-    except (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+    except _OTHERS:
         return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import isfinite, prod
 from typing import Any, Literal
 
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.measures.constant_output import constant_loss
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import DlexpError
 from dlexp.findings import Finding, counted, listed_places
@@ -65,12 +63,6 @@ class Measured:
 
     case: Case
     examined: Examined
-
-    @cached_property
-    def constant(self) -> float | None:
-        """The loss of the best constant output over training samples, None if it is unknown."""
-        batches = self.examined.batches_of("train")
-        return constant_loss(self.examined.experiment.task, self.examined.networks, batches, self.case.facts.seed)
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,7 @@ def check_initial_loss(measured: Measured) -> Check:
         return Check("initial loss", "not measured", "the task has no loss of this name")
     if not isfinite(loss):
         return Check("initial loss", "error", "the loss is not finite before the first update", {"loss": loss})
-    constant = measured.constant
+    constant = measured.case.constant_loss
     if constant is None or constant <= 0:
         return Check("initial loss", "ok", f"{loss:.4g}; that of a constant output is not known", {"loss": loss})
     share, numbers = loss / constant, {"loss": loss, "of a constant output": constant}
@@ -198,8 +190,7 @@ def check_first_updates(case: Case) -> Check:
     count, first, last = len(trace.losses), trace.losses[0], trace.losses[-1]
     numbers = {"updates": float(count), "first loss": first, "last loss": last, "clipped": float(trace.clipped)}
     if trace.failed_at is not None:
-        text = f"update {trace.failed_at + 1}: {trace.failure}"
-        return Check("first updates", "error", text, numbers | {"failed at": float(trace.failed_at + 1)})
+        return Check("first updates", "error", trace.failure, numbers | {"failed at": float(trace.failed_at + 1)})
     text = f"loss {first:.4g} -> {last:.4g} in {counted(count, 'update')}"
     if trace.ratios:
         name, ratio = max(trace.ratios.items(), key=lambda item: item[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from dlexp.workflows.doctor.history import read_history
 from dlexp.workflows.doctor.trials import Trials
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
+
+_BRIEF_SECONDS = 25.0  # of the trials of a pre-flight, before the last one
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
     def configure(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
-    twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say)
+    seconds = _BRIEF_SECONDS if request.is_brief else inf
+    twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say, seconds=seconds)
     return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 

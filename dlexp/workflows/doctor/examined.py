@@ -197,8 +197,8 @@ class Examined:
         return min(affordable, self.setup.steps_per_epoch * self.experiment.config.trainer.epochs)
 
     def brief_updates(self) -> int:
-        """How many updates a pre-flight of a minute can make: as many as a trial, or less of a large network."""
-        return min(self.trial_updates(), max(_FEWEST_UPDATES, int(_BRIEF_WORK / self._work_of_update)))
+        """The most updates that a pre-flight of a minute makes: few of a large network."""
+        return max(_FEWEST_UPDATES, int(_BRIEF_WORK / self._work_of_update))
 
     @property
     def _work_of_update(self) -> float:

@@ -18,6 +18,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.diagnosis.judge import judge
 from dlexp.diagnosis.rules.all_rules import RULES
 from dlexp.errors import DlexpError
+from dlexp.findings import counted
 from dlexp.runtime.seed import kept_randomness
 from dlexp.text.quoting import command
 from dlexp.workflows.data.check import find_in_data
@@ -105,6 +106,9 @@ def preflight(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -
     case = case_of_words(words, catalog, request)
     checks = _checks(config, Measured(case, Examined.prepared(config, request.trusted, case.bundle)), request)
     found = judge(case, RULES)
+    if left_out := getattr(case.twin, "left_out", 0):
+        text = f"{counted(left_out, 'trial')} of the rules had no time: dlexp doctor makes all of them after the run"
+        notes = (*notes, text)
     diagnosis = report_of(replace(case, notes=(*notes, *case.notes)), found, words, request)
     return Preflight(tuple(checks), diagnosis, command("train", *typed, *request.options))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 from dlexp.config.schema.run import RunConfig
@@ -20,6 +22,7 @@ class Trials:
 
     Attributes:
         updates: Updates of a twin for which nothing else is asked.
+        left_out: Twins that were not trained, since the time was used up.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Trials:
         updates: int,
         stored: Path | None = None,
         say: Callable[[str], None] = lambda text: None,
+        seconds: float = inf,
     ) -> None:
         """
         Args:
@@ -40,10 +44,11 @@ class Trials:
             updates: Updates of a twin for which nothing else is asked.
             stored: The checkpoint that twins from the stored state start with.
             say: Receives what is being trained.
+            seconds: After which no more twins are trained.
         """
         self.updates = updates
         self._configure, self._trusted, self._bundle, self._stored = configure, tuple(trusted), bundle, stored
-        self._say = say
+        self._say, self._left, self.left_out = say, seconds, 0
         self._made: dict[tuple[tuple[str, ...], int, str], Twin] = {}
 
     def __call__(
@@ -57,15 +62,15 @@ class Trials:
             given = (*given, f"init_from={self._stored}")
         key = (given, updates or self.updates, "" if change is None else change.name)
         if key not in self._made:
+            if self._left <= 0:
+                self.left_out += 1
+                return Twin(given, problem="the time for trials is used up")
+            begun = time.perf_counter()
             what = " ".join(words) or ("without a change" if change is None else change.name)
             self._say(f"trial {what}{where}: {counted(key[1], 'update')}")
             self._made[key] = self._train(given, key[1], change)
+            self._left -= time.perf_counter() - begun
         return self._made[key]
-
-    @property
-    def count(self) -> int:
-        """Twins that were trained so far."""
-        return len(self._made)
 
     def _train(self, words: tuple[str, ...], updates: int, change: Change | None) -> Twin:
         try:

@@ -10,7 +10,7 @@ import typer
 
 from dlexp.cli import options as given
 from dlexp.cli.argv import common_options
-from dlexp.cli.style import print_json
+from dlexp.cli.style import print_json, short_path
 
 if TYPE_CHECKING:
     from dlexp.config.files.catalog import Catalog
@@ -71,7 +71,8 @@ def _after(name: str, words: Sequence[str], files: Sequence[Path] | None, catalo
     from dlexp.artifacts.files.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
 
-    folder = RunDir.find(named_run(name)).path  # raises an error before torch is imported
+    found = RunDir.find(named_run(name)).path  # raises an error before torch is imported
+    folder = Path(short_path(str(found)))  # of a line that is to be pasted here
     refuse_other_run_format(folder)
     from dlexp.cli.views.results import doctor as view
     from dlexp.workflows.doctor.doctor import doctor_run
