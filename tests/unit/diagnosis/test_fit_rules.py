@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
+from typing import Any
 
 import pytest
 from fit_toys import ToyTwins, case_of, network, outputs
 
-from dlexp.diagnosis.case import Case
+from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
 from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
@@ -196,6 +198,19 @@ def test_trials_of_a_long_run_start_where_it_ended() -> None:
     case = case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
     assert one(regularization_too_strong, case) is not None
     assert {start for _, start in cast_twins(case).asked} == {"stored"}
+
+
+def test_stored_weights_that_are_beyond_help_are_left_for_the_initial_ones() -> None:
+    class Beyond(ToyTwins):
+        def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
+            return super().__call__(*(() if start == "stored" else words), start=start)
+
+    case = case_of(network(1.0, 1.0), val_losses=FLAT, updates=10_000, watched=50)
+    case = replace(case, twin=Beyond(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}))
+    found = one(regularization_too_strong, case)
+    assert found is not None and found.remedy == ALL_OFF
+    slower = replace(case, twin=Beyond(network(1.0, 1.0), {ALL_OFF: network(0.9, 0.9)}))
+    assert one(regularization_too_strong, slower) is None
 
 
 def test_a_short_trial_says_nothing_of_a_run_that_is_to_begin() -> None:

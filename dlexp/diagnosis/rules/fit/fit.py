@@ -35,7 +35,7 @@ _SEVERE = 0.4
 _FIRST = 0.95  # of the best gain: among remedies that are equally good the one with the fewest words is taken
 _PROBES, _PROMISING = 2, 0.05  # restraints that are tried in any case; one of them must save this share for more
 
-_POOR = 0.2  # training loss by that of the best constant answer
+_POOR, _VERY_POOR = 0.2, 0.5  # training loss by that of the best constant answer
 _LARGER_TRAIN, _LARGER_VAL = 0.4, 0.25  # shares of the losses that a larger network saves
 
 
@@ -169,7 +169,7 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             continue
         yield Verdict(
             "underfitting",
-            "error" if val.share >= _SEVERE else "warning",
+            "error" if poor >= _VERY_POOR else "warning",
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),

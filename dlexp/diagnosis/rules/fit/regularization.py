@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from dlexp.diagnosis.case import Case, NetworkMeasure
 from dlexp.diagnosis.rules.fit.gains import (
-    NO_GAIN,
     Gain,
     gain,
     mean_loss,
@@ -24,7 +23,7 @@ from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
 _POOR = 0.15  # training loss by that of the best constant answer; label smoothing of 0.1 alone gives 0.05
 _POOR_CHANGED = 0.1  # the same for changed samples, which cost less where they help
 _TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a trial saves, and surely saves
-_SEVERE = 0.5
+_SEVERE = 0.5  # training loss by that of the best constant answer
 _ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
 _SINGLES = 4  # trials that look for the one to blame
 _OFTEN_ERASED = 0.4  # share of the images
@@ -64,7 +63,7 @@ def regularization_too_strong(case: Case) -> Iterator[Verdict]:
     if found is None:
         return
     first = Evidence("training loss by that of the best constant answer", poor, _POOR)
-    yield _verdict("regularization_too_strong", found, first, "The penalty outweighs what the samples say.")
+    yield _verdict("regularization_too_strong", found, poor, first, "The penalty outweighs what the samples say.")
 
 
 def augmentation_too_strong(case: Case) -> Iterator[Verdict]:
@@ -80,7 +79,9 @@ def augmentation_too_strong(case: Case) -> Iterator[Verdict]:
         first = Evidence("loss of changed training samples by that of unchanged ones", changed[0] / own, _TIMES_CLEAN)
     else:
         first = Evidence("training loss by that of the best constant answer", poor, _POOR_CHANGED)
-    yield _verdict("augmentation_too_strong", found, first, "The changed samples are unlike those that are predicted.")
+    yield _verdict(
+        "augmentation_too_strong", found, poor, first, "The changed samples are unlike those that are predicted."
+    )
 
 
 def regularizers(case: Case) -> list[Brake]:
@@ -118,11 +119,13 @@ def changes_of_samples(case: Case) -> list[Brake]:
     augment = facts.settings.get("data.augment")
     if augment not in (None, "none", [], ["none"], ()):
         is_mild = augment in ("crop", ["crop"])
-        usual = () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
+        usual: tuple[str, ...] = (
+            () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
+        )
         found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual))
     if erasing := facts.number("regularization.random_erasing"):
         usual = ("regularization.random_erasing=0.25",) if erasing > _OFTEN_ERASED else ()
-        off = ("regularization.random_erasing=0",)
+        off: tuple[str, ...] = ("regularization.random_erasing=0",)
         found.append(Brake("random erasing", f"regularization.random_erasing={erasing:g}", off, usual))
     mixed = [(key, facts.number(key)) for key in ("regularization.cutmix", "regularization.mixup")]
     mixed = [(key, value) for key, value in mixed if value]
@@ -142,41 +145,47 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
     """The one to blame, or all of them, if trials without are clearly better."""
     if not brakes or end is None:
         return None
-    start = start_of_trials(case)
-    own = trained(case, start=start) or end
     everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
-    found = _judged(case, own, brakes, everything)
+    found = _judged(case, end, brakes, everything)
     if found is None:
         return None
     if len(brakes) > 1:
         for brake in brakes[:_SINGLES]:
-            one = _judged(case, own, [brake], brake.off)
+            one = _judged(case, end, [brake], brake.off)
             if one is not None and one.val.share >= _ENOUGH * found.val.share:
                 found = one
                 break
     if len(found.brakes) == 1 and found.brakes[0].usual:
-        milder = _judged(case, own, found.brakes, found.brakes[0].usual)
+        milder = _judged(case, end, found.brakes, found.brakes[0].usual)
         found = milder if milder is not None and milder.val.share >= found.val.share else found
     return found
 
 
-def _judged(case: Case, own: NetworkMeasure, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
-    without = trained(case, *words, start=start_of_trials(case))
-    if without is None:
-        return None
-    train, val = gain(own.train, without.train), gain(own.val, without.val)
-    is_clear = train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE
-    return _Found(brakes, words, train, val) if is_clear else None
+def _judged(case: Case, end: NetworkMeasure, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
+    """What trials with `words` gain, None if it is not clear.
+
+    A trial that covers the run is compared with one of the run itself. A shorter one continues from the stored weights,
+    as the run itself does; and if these are beyond help, one from the start must be better than the whole run was.
+    """
+    first = start_of_trials(case)
+    for start, own in ((first, trained(case, start=first) or end), ("initial", end)):
+        without = trained(case, *words, start="stored" if start == "stored" else "initial")
+        if without is None:
+            continue
+        train, val = gain(own.train, without.train), gain(own.val, without.val)
+        if train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE:
+            return _Found(brakes, words, train, val)
+    return None
 
 
-def _verdict(code: Fault, found: _Found, first: Evidence, cause: str) -> Verdict:
+def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: str) -> Verdict:
     names = list(dict.fromkeys(f"{brake.name} ({brake.value})" for brake in found.brakes))
     named = ", ".join(names)
     what = f"{named[:1].upper()}{named[1:]} keep{'s' if len(names) == 1 else ''} the network from learning."
-    val = found.val if found.val is not NO_GAIN else Gain(0.0, 0.0)
+    val = found.val
     return Verdict(
         code,
-        "error" if val.share >= _SEVERE else "warning",
+        "error" if poor >= _SEVERE else "warning",
         what,
         (
             first,
