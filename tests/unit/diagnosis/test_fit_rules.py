@@ -200,6 +200,18 @@ def test_trials_of_a_long_run_start_where_it_ended() -> None:
     assert {start for _, start in cast_twins(case).asked} == {"stored"}
 
 
+def test_a_run_that_was_merely_too_short_is_neither_restrained_nor_small() -> None:
+    class Longer(ToyTwins):
+        def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
+            return super().__call__(*(("longer",) if start == "stored" and not words else words), start=start)
+
+    made = {ALL_OFF: network(0.1, 0.2), WIDER: network(0.1, 0.2), ("longer",): network(0.1, 0.2)}
+    case = case_of(network(1.0, 1.0), val_losses=FLAT)
+    case = replace(case, twin=Longer(network(1.0, 1.0), made))
+    assert one(regularization_too_strong, case) is None
+    assert one(underfitting, case) is None
+
+
 def test_stored_weights_that_are_beyond_help_are_left_for_the_initial_ones() -> None:
     class Beyond(ToyTwins):
         def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:

@@ -11,6 +11,7 @@ import numpy as np
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
+    beats_more_of_the_same,
     compared,
     covers,
     excess,
@@ -166,6 +167,8 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             continue
         train, val = gain(end.train, twin.after.train), gain(end.val, twin.after.val)
         if train.share < _LARGER_TRAIN or val.share < _LARGER_VAL or min(train.low, val.low) < _SURE:
+            continue
+        if not beats_more_of_the_same(case, twin.after):
             continue
         yield Verdict(
             "underfitting",

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dlexp.diagnosis.case import Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, NetworkMeasure, Start
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
+    beats_more_of_the_same,
     gain,
     mean_loss,
     reached,
@@ -53,6 +54,7 @@ class _Found:
     words: tuple[str, ...]
     train: Gain
     val: Gain
+    after: NetworkMeasure
 
 
 def regularization_too_strong(case: Case) -> Iterator[Verdict]:
@@ -142,40 +144,44 @@ def _is_option(case: Case, key: str) -> bool:
 
 
 def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _Found | None:
-    """The one to blame, or all of them, if trials without are clearly better."""
-    if not brakes or end is None:
-        return None
-    everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
-    found = _judged(case, end, brakes, everything)
-    if found is None:
-        return None
-    if len(brakes) > 1:
-        for brake in brakes[:_SINGLES]:
-            one = _judged(case, end, [brake], brake.off)
-            if one is not None and one.val.share >= _ENOUGH * found.val.share:
-                found = one
-                break
-    if len(found.brakes) == 1 and found.brakes[0].usual:
-        milder = _judged(case, end, found.brakes, found.brakes[0].usual)
-        found = milder if milder is not None and milder.val.share >= found.val.share else found
-    return found
-
-
-def _judged(case: Case, end: NetworkMeasure, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
-    """What trials with `words` gain, None if it is not clear.
+    """The one to blame, or all of them, if trials without are clearly better.
 
     A trial that covers the run is compared with one of the run itself. A shorter one continues from the stored weights,
     as the run itself does; and if these are beyond help, one from the start must be better than the whole run was.
     """
+    if not brakes or end is None:
+        return None
+    everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
     first = start_of_trials(case)
-    for start, own in ((first, trained(case, start=first) or end), ("initial", end)):
-        without = trained(case, *words, start="stored" if start == "stored" else "initial")
-        if without is None:
-            continue
-        train, val = gain(own.train, without.train), gain(own.val, without.val)
-        if train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE:
-            return _Found(brakes, words, train, val)
-    return None
+    own, start = trained(case, start=first) or end, first
+    found = _judged(case, own, start, brakes, everything)
+    if found is None and first == "stored":
+        own, start = end, "initial"
+        found = _judged(case, own, start, brakes, everything)
+    if found is None or not beats_more_of_the_same(case, found.after):
+        return None
+    if len(brakes) > 1:
+        for brake in brakes[:_SINGLES]:
+            one = _judged(case, own, start, [brake], brake.off)
+            if one is not None and one.val.share >= _ENOUGH * found.val.share:
+                found = one
+                break
+    if len(found.brakes) == 1 and found.brakes[0].usual:
+        milder = _judged(case, own, start, found.brakes, found.brakes[0].usual)
+        found = milder if milder is not None and milder.val.share >= found.val.share else found
+    return found
+
+
+def _judged(
+    case: Case, own: NetworkMeasure, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]
+) -> _Found | None:
+    """What a trial with `words` gains, None if it is not clear."""
+    without = trained(case, *words, start=start)
+    if without is None:
+        return None
+    train, val = gain(own.train, without.train), gain(own.val, without.val)
+    is_clear = train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE
+    return _Found(brakes, words, train, val, without) if is_clear else None
 
 
 def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: str) -> Verdict:
