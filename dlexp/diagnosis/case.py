@@ -180,6 +180,11 @@ class ActivationMeasure:
         return self.dead / self.units if self.units else 0.0
 
     @property
+    def silent_share(self) -> float:
+        """Dead and constant units by units, in [0, 1]."""
+        return (self.dead + self.constant) / self.units if self.units else 0.0
+
+    @property
     def saturated_share(self) -> float:
         """Saturated units by units, in [0, 1]."""
         return self.saturated_units / self.units if self.units else 0.0

@@ -27,12 +27,6 @@ class ClassBalance:
     effective: float
     absent: tuple[int, ...]
 
-    @property
-    def rare(self) -> tuple[int, ...]:
-        """Class numbers of less than a third of an equal share."""
-        fair = sum(self.counts) / max(len(self.counts), 1)
-        return tuple(number for number, count in enumerate(self.counts) if 0 < count < fair / 3)
-
 
 def class_balance(counts: Sequence[int]) -> ClassBalance:
     """The balance of classes with C `counts`, of which one at least is above 0."""

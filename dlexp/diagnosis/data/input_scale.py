@@ -24,7 +24,7 @@ from dlexp.types import Field, Sequences
 
 _MOST = 4000
 _PIECE = 512
-_EDGE = 0.01  # share of the values on each side that the spread of most values leaves out
+_RARE, _MANY = 0.1, 10  # largest share of an extreme value that stands alone; different values that there are beside it
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,19 @@ class FeatureScale:
         mean: Of its values.
         std: Their standard deviation.
         largest: Largest distance of a value from the mean, in standard deviations.
-        core: Standard deviation of the values without a hundredth on each side, by `std`; small if a few far values
-            make up the spread.
+        gap: Distance of the farthest value from the next one, by the range of all others; 0 where that value is a
+            frequent one, or there are few others.
+        repeats: How often the farthest value occurs.
+        core: Standard deviation of all other values, by `std`; small if the farthest value makes up the spread.
     """
 
     name: str
     mean: float
     std: float
     largest: float
-    core: float
+    gap: float = 0.0
+    repeats: int = 1
+    core: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,10 +137,17 @@ def target_scale(bundle: DataBundle) -> list[FeatureScale]:
 
 
 def _feature(name: str, values: NDArray[np.float64], mean: float, std: float) -> FeatureScale:
-    low, high = np.quantile(values, [_EDGE, 1 - _EDGE])
-    core = values[(values >= low) & (values <= high)].std()
-    largest = float(np.abs(values - mean).max() / std) if std > 0 else 0.0
-    return FeatureScale(name, mean, std, largest, float(core / std) if std > 0 else 1.0)
+    if not std > 0:
+        return FeatureScale(name, mean, std, 0.0)
+    ordered, counts = np.unique(values, return_counts=True)
+    largest = float(max(ordered[-1] - mean, mean - ordered[0]) / std)
+    at = len(ordered) - 1 if np.median(values) - ordered[0] < ordered[-1] - np.median(values) else 0
+    others = np.delete(ordered, at)
+    if len(others) < _MANY or counts[at] > _RARE * len(values):
+        return FeatureScale(name, mean, std, largest, repeats=int(counts[at]))
+    gap = float(np.abs(others - ordered[at]).min() / (others[-1] - others[0]))
+    core = float(values[values != ordered[at]].std() / std)
+    return FeatureScale(name, mean, std, largest, gap, int(counts[at]), core)
 
 
 def _rows(given: Field) -> NDArray[np.float32]:

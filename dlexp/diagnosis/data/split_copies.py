@@ -9,7 +9,7 @@ Symbols: N samples of all splits, B samples of a piece.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class SplitCopies:
         near: Images that are nearly equal to a training image, beside those.
         share: Estimated share of the split that occurs in training, equal or nearly equal.
         within: Share of the training samples that are equal to another one.
-        same_target: Share of the equal samples whose target is the same; NaN without targets.
+        same_target: Share of the equal and nearly equal samples whose target is the same; NaN without targets.
         by_chance: The same of random pairs.
         examples: Up to five pairs: (sample number in training, sample number here).
     """
@@ -78,10 +78,10 @@ def split_copies(bundle: DataBundle, seed: int) -> list[SplitCopies]:
         if name != "train" and len(part.keys):
             place = np.searchsorted(known, part.keys).clip(0, len(known) - 1)
             is_copy = (known[place] == part.keys) & ~part.is_plain
+            equal = [(int(first[place[n]]), n) for n in np.flatnonzero(is_copy).tolist()]
             near = _near(train, part, is_copy)
-            same, chance = _same_targets(train, part, first[place], is_copy)
-            pairs = [(int(train.indices[first[place[n]]]), int(part.indices[n])) for n in np.flatnonzero(is_copy)[:5]]
-            pairs += [(int(train.indices[one]), int(part.indices[two])) for one, two in near[: 5 - len(pairs)]]
+            same, chance = _same_targets(train, part, [*equal, *near])
+            pairs = [(int(train.indices[one]), int(part.indices[two])) for one, two in [*equal, *near][:5]]
             share = min(1.0, (int(is_copy.sum()) + len(near)) / len(part.keys) / portion)
             copies = int(is_copy.sum())
             found.append(
@@ -146,12 +146,12 @@ def _near(train: _Looked, part: _Looked, is_copy: NDArray[np.bool_]) -> list[tup
     return [(one, other) for one, other in pairs if not is_copy[other]]
 
 
-def _same_targets(
-    train: _Looked, part: _Looked, place: NDArray[np.int64], is_copy: NDArray[np.bool_]
-) -> tuple[float, float]:
-    if train.targets is None or part.targets is None or not is_copy.any():
+def _same_targets(train: _Looked, part: _Looked, pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Share of the pairs whose targets are equal, and that of random pairs."""
+    if train.targets is None or part.targets is None or not pairs:
         return float("nan"), float("nan")
     one, other = train.targets.reshape(len(train.keys), -1), part.targets.reshape(len(part.keys), -1)
-    same = (one[place[is_copy]] == other[is_copy]).all(axis=1).mean()
-    rolled = np.resize(one[:, 0], len(other))
-    return float(same), float((rolled == other[:, 0]).mean())
+    mine, theirs = np.array(pairs).T
+    same = (one[mine] == other[theirs]).all(axis=1).mean()
+    by_chance = np.mean([(one[:, 0] == target).mean() for target in other[theirs, 0]])
+    return float(same), float(by_chance)

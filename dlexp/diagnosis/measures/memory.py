@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from dlexp.diagnosis.case import MemoryMeasure
-from dlexp.diagnosis.measures.network import Sampled
+from dlexp.diagnosis.measures.network import Sampled, without_cudnn
 from dlexp.engine.evaluate import seeded
 from dlexp.models.recurrent.layers import Recurrence
 from dlexp.networks.gradient_through_time import reach
@@ -52,7 +52,7 @@ def measure_memory(networks: nn.ModuleDict, sampled: Sampled) -> MemoryMeasure |
         for name, module in recurrent.items():
             hook = module.register_forward_pre_hook(_noting(name, seen), with_kwargs=True)
             stack.callback(hook.remove)
-        stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # whose layers have no gradient in this mode
+        stack.enter_context(without_cudnn())  # whose layers have no gradient in this mode
         for part in (kept_randomness(), as_found(networks), torch.enable_grad()):
             stack.enter_context(part)
         for one in seeded([batch], sampled.seed):

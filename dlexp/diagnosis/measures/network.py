@@ -5,8 +5,8 @@ Symbols: B samples of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import sqrt
 from types import MappingProxyType
@@ -196,7 +196,18 @@ def _gradients(
 def _differentiable(networks: nn.ModuleDict) -> AbstractContextManager[object]:
     """Recurrent layers of cuDNN have no gradient in evaluation mode; those of torch have."""
     recurrent = any(isinstance(module, nn.RNNBase) for module in networks.modules())
-    return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+    return without_cudnn() if recurrent else nullcontext()
+
+
+@contextmanager
+def without_cudnn() -> Iterator[None]:
+    """Let layers run without cuDNN; `torch.backends.cudnn.flags` fails where digits of layers were set one by one."""
+    was_enabled = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = was_enabled
 
 
 def _size(values: Tensor) -> float:

@@ -77,13 +77,14 @@ class _Trace:
         sums = dict(state.sums.totals())
         norm = _Norm(weights)
         rules = _watched_rules(update.rules, norm)
+        scale = state.scaler.get_scale()  # of fp16, that the gradient is multiplied by
         train_step(update.task, state, update.micro_batches, rules)
         if is_watched:
             self._compare(weights, before)
         self.losses.append(_added_mean(sums, dict(state.sums.totals())))
-        self.norms.append(norm.value)
+        self.norms.append(norm.value / scale)
         limit = update.rules.clip_norm
-        self._clipped += limit is not None and norm.value > limit
+        self._clipped += limit is not None and norm.value / scale > limit
         if not all(bool(torch.isfinite(p).all()) for p in weights.values()):
             raise Diverged("a weight is not finite after the update", "")
         self.made += 1

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 
-from dlexp.data.bundle import with_counts
-from dlexp.diagnosis.case import Case, OutputMeasure, RunSettings
+import numpy as np
+
+from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.data.columns import tensor_of
+from dlexp.data.tables.original_units import original_columns
+from dlexp.diagnosis.case import Case, RunSettings
 from dlexp.diagnosis.data.batch_mix import BatchMix, batch_mix
 from dlexp.diagnosis.data.class_balance import ClassBalance, class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, InputScale, input_scale, target_scale
 from dlexp.diagnosis.rules.trials import loss_with
 from dlexp.diagnosis.verdict import Evidence, Verdict
-from dlexp.findings import listed_places
-from dlexp.specs import ClassSpec
+from dlexp.findings import counted, listed_places
+from dlexp.specs import ClassSpec, TableSpec
+from dlexp.text.quoting import value
 
 _LARGE, _SMALL = 10.0, 0.1  # root mean square of the inputs
 _FAR_MEAN = 3.0  # mean of a feature
 _SLOW = 30.0  # times more steps of gradient descent than with standardized features
 _UNLIKE = 100.0  # largest by smallest deviation of features
-_OUTLIER, _CORE = 30.0, 0.2  # deviations of the farthest value; spread of all but the outermost by the deviation
+_GAP, _CORE = 3.0, 0.3  # distance of the farthest value by the range of all others; their deviation by that of all
 _BETTER = 0.9  # loss with inputs standardized by that of the run
 _TARGET_MEAN, _TARGET_LOW, _TARGET_HIGH = 2.0, 0.1, 10.0
 _RARE, _FAIR = 10.0, 0.8  # largest by smallest class; effective by real number of classes
-_FOUND, _LESS = 0.5, 0.2  # recall of rare classes, and by how much it is below that of the others
 _ORDERED = 0.2  # of the way from batches in random order to batches of one class
 _ONE_CLASS = 0.05  # batches with a single class, beyond those of a random order
 
@@ -37,7 +41,7 @@ def judge_scale(case: Case) -> Iterator[Verdict]:
         gain = _gain(case, remedy) if candidates and remedy else None
         yield from unscaled_inputs(found, remedy, gain)
         if not candidates:
-            yield from squeezed_inputs(found, case.facts)
+            yield from squeezed_inputs(found, case.facts, lambda name: farthest_value(case.bundle, name))
     spread = None if case.now is None else case.now.train.spread
     for one in target_scale(case.bundle):
         yield from unscaled_targets(one, spread)
@@ -97,27 +101,54 @@ def unscaled_inputs(found: InputScale, remedy: tuple[str, ...], gain: float | No
     )
 
 
-def squeezed_inputs(found: InputScale, facts: RunSettings) -> Iterator[Verdict]:
-    """Features whose deviation is made of a few far values, so that all others look alike."""
-    bad = [one for one in found.features if one.largest >= _OUTLIER and one.core <= _CORE]
+def squeezed_inputs(
+    found: InputScale, facts: RunSettings, original: Callable[[str], float | None]
+) -> Iterator[Verdict]:
+    """Features with a value so far from all others that these look alike.
+
+    Args:
+        found: The measures.
+        facts: The settings, which say which codes stand for missing values.
+        original: Name of a column -> its farthest value in its own units, None if it has none.
+    """
+    bad = [one for one in found.features if one.gap >= _GAP and one.core <= _CORE]
     if not bad:
         return
-    worst = max(bad, key=lambda one: one.largest)
-    codes = facts.settings.get("data.missing_values") is not None
-    names = listed_places([one.name for one in bad])
+    worst = max(bad, key=lambda one: one.gap)
+    codes, code = facts.settings.get("data.missing_values"), original(worst.name)
+    remedy: tuple[str, ...] = ()
+    if isinstance(codes, list | tuple) and code is not None and worst.repeats > 1:
+        kept = ["default"] if "#DIV/0!" in codes else list(codes)
+        remedy = (f"data.missing_values={value([*kept, f'{code:.6g}'])}",)
+    shown = "" if code is None else f" {code:.6g}"
+    others = [one.name for one in bad if one is not worst]
+    more = f", and so have {listed_places(others)}" if others else ""
     yield Verdict(
         "inputs_not_normalized",
         "warning",
-        f"A few far values squeeze all others together: {names}.",
+        f"{worst.name} has {counted(worst.repeats, 'value')}{shown} so far from all others that they look alike{more}.",
         (
-            Evidence(f"farthest value of {worst.name}, standard deviations", worst.largest, _OUTLIER),
-            Evidence(f"deviation of {worst.name} without the outermost hundredths, by all", worst.core, _CORE, "below"),
+            Evidence(f"distance of the farthest value of {worst.name} by the range of all others", worst.gap, _GAP),
+            Evidence(f"deviation of all other values of {worst.name} by that of all", worst.core, _CORE, "below"),
+            Evidence("how often the farthest value occurs", worst.repeats),
         ),
         "Such values are often codes for missing ones, or slips; features are scaled by them.",
-        action="Correct them" + (", or name the code in data.missing_values=[default,CODE]." if codes else "."),
-        confidence=0.7,
-        source="deviations with and without the outermost values",
+        remedy,
+        action="" if remedy else "Correct the value.",
+        confidence=0.85 if remedy else 0.7,
+        source="range of the values with and without the farthest",
     )
+
+
+def farthest_value(bundle: DataBundle, name: str) -> float | None:
+    """The training value of a column of a table that is farthest from the median, in the units of its source."""
+    if not isinstance(bundle.spec.inputs, TableSpec):
+        return None
+    columns = original_columns(tensor_of(bundle.splits["train"].inputs).flatten(1).cpu().numpy(), bundle.preprocessing)
+    cells = columns.get(name)
+    if not isinstance(cells, np.ndarray):
+        return None
+    return float(cells[np.abs(cells - np.median(cells)).argmax()])
 
 
 def unscaled_targets(found: FeatureScale, spread: float | None) -> Iterator[Verdict]:
@@ -155,59 +186,40 @@ def unscaled_targets(found: FeatureScale, spread: float | None) -> Iterator[Verd
 
 
 def judge_classes(case: Case) -> Iterator[Verdict]:
-    """Classes that are rare, and not found."""
+    """Rare classes, before training; of a trained network it is judged which classes it misses."""
     targets = with_counts(case.bundle).spec.targets
-    if isinstance(targets, ClassSpec) and any(targets.counts):
-        val = case.end.val if case.end is not None else None
-        yield from rare_classes(class_balance(targets.counts), targets.names, case.facts, val)
+    if isinstance(targets, ClassSpec) and any(targets.counts) and case.end is None:
+        yield from rare_classes(class_balance(targets.counts), targets.names, case.facts)
 
 
-def rare_classes(
-    found: ClassBalance, names: tuple[str, ...], facts: RunSettings, val: OutputMeasure | None
-) -> Iterator[Verdict]:
-    """A class is much rarer than another; a warning if the trained network does not find it.
+def rare_classes(found: ClassBalance, names: tuple[str, ...], facts: RunSettings) -> Iterator[Verdict]:
+    """A note of a class that is much rarer than another, where nothing balances them.
 
     Args:
         found: The counts.
         names: Of the classes.
         facts: The settings, which say whether classes are balanced already.
-        val: Of the trained network on validation samples, None before training.
     """
     is_balanced = facts.settings.get("data.balance", "none") != "none"
     is_balanced |= facts.settings.get("loss.class_weights") is not None
-    if is_balanced or found.ratio < _RARE:
-        return
     share = found.effective / max(len(found.counts) - len(found.absent), 1)
+    if is_balanced or found.ratio < _RARE or share > _FAIR:
+        return
     least = min((count, number) for number, count in enumerate(found.counts) if count)[1]
     most = max((count, -number) for number, count in enumerate(found.counts))[1]
-    evidence = [
-        Evidence("samples of the most frequent class by those of the rarest", found.ratio, _RARE),
-        Evidence("effective by real number of classes", share, _FAIR if share <= _FAIR else None, "below"),
-    ]
-    is_missed = False
-    if val is not None and len(val.recalls) == len(names):
-        rare = [val.recalls[n] for n in found.rare if isfinite(val.recalls[n])]
-        others = [r for n, r in enumerate(val.recalls) if n not in found.rare and isfinite(r)]
-        if rare and others:
-            low, high = sum(rare) / len(rare), sum(others) / len(others)
-            is_missed = low <= min(_FOUND, high - _LESS)
-            evidence.append(
-                Evidence(
-                    "mean recall of rare classes on validation samples", low, _FOUND if is_missed else None, "below"
-                )
-            )
-            evidence.append(Evidence("mean recall of the other classes", high))
     way = "weights" if "loss.class_weights" in facts.settings else "sampling"
     yield Verdict(
         "class_imbalance",
-        "warning" if is_missed else "note",
-        f"Class {names[-most]} has {found.ratio:.1f} times the samples of class {names[least]}"
-        + (", and rare classes are not found." if is_missed else "."),
-        tuple(evidence),
-        "The loss is the mean over samples, so that rare classes hardly count.",
+        "note",
+        f"Class {names[-most]} has {found.ratio:.1f} times the samples of class {names[least]}.",
+        (
+            Evidence("samples of the most frequent class by those of the rarest", found.ratio, _RARE),
+            Evidence("effective by real number of classes", share, _FAIR, "below"),
+        ),
+        "The loss is the mean over samples, so that rare classes hardly count; this matters if they are not found.",
         (f"data.balance={way}",),
-        confidence=0.85 if is_missed else 0.5,
-        source="entropy of the classes; recall of each class",
+        confidence=0.5,
+        source="entropy of the classes",
     )
 
 

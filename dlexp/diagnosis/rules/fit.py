@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import numpy as np
@@ -20,7 +20,7 @@ from dlexp.diagnosis.rules.gains import (
     shortfall,
     start_of_trials,
 )
-from dlexp.diagnosis.rules.remedies_of_fit import larger_networks, restraints
+from dlexp.diagnosis.rules.remedies_of_fit import fewer_epochs, larger_networks, restraints
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
@@ -32,7 +32,8 @@ _ROOM, _ROOM_RISING = 0.15, 0.05  # validation loss by that of the best constant
 _BETTER, _SURE = 0.15, 0.05  # share of the validation loss that a trial saves, and surely saves
 _BEST_BETTER = 0.1  # the same at the best epochs, whose weights are used
 _SEVERE = 0.4
-_FIRST = 0.95  # of the best gain: among remedies that are equally good the first is taken
+_FIRST = 0.95  # of the best gain: among remedies that are equally good the one with the fewest words is taken
+_PROBES, _PROMISING = 2, 0.05  # restraints that are tried in any case; one of them must save this share for more
 
 _POOR = 0.2  # training loss by that of the best constant answer
 _LARGER_TRAIN, _LARGER_VAL = 0.4, 0.25  # shares of the losses that a larger network saves
@@ -116,23 +117,32 @@ def overfitting(case: Case) -> Iterator[Verdict]:
 
 
 def _best_restraint(case: Case, end: NetworkMeasure, curve: _Curve) -> _Restrained | None:
+    """Of the remedies that surely help, the one that helps most; of nearly equal ones that with fewer words."""
     start = start_of_trials(case)
     own_twin = case.twin(start=start)
     own = own_twin.after or end
     own_best = min(_best_loss(own_twin), curve.best if covers(case, 1.0) else inf)
-    tried = []
-    for words, updates in restraints(case, curve.best_epoch if curve.is_rising else None):
-        twin = case.twin(*words, start="initial" if updates else start, updates=updates)
+
+    def judged(twin: Twin) -> _Restrained | None:
         if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
-            continue
-        last = gain(own.val, twin.after.val)
-        if last.share >= _BETTER and last.low >= _SURE:
-            best = 1.0 - _best_loss(twin) / own_best if isfinite(own_best) and own_best > 0 else last.share
-            tried.append(_Restrained(words, last, best))
-    if not tried:
+            return None
+        best = 1.0 - _best_loss(twin) / own_best if isfinite(own_best) and own_best > 0 else 0.0
+        return _Restrained(twin.words, gain(own.val, twin.after.val), best)
+
+    tried: list[_Restrained] = []
+    for number, words in enumerate(restraints(case), start=1):
+        if (one := judged(case.twin(*words, start=start))) is not None:
+            tried.append(replace(one, words=words))
+        if number == _PROBES and all(one.last.share < _PROMISING for one in tried):
+            break
+    if words := fewer_epochs(case, curve.best_epoch) if curve.is_rising else ():
+        one = judged(case.twin(*words, updates=curve.best_epoch * case.facts.updates_per_epoch))
+        tried += [replace(one, words=words)] if one is not None else []
+    helpful = [one for one in tried if one.last.share >= _BETTER and one.last.low >= _SURE]
+    if not helpful:
         return None
-    most = max(one.last.share for one in tried)
-    return next(one for one in tried if one.last.share >= _FIRST * most)
+    most = max(one.last.share for one in helpful)
+    return min((one for one in helpful if one.last.share >= _FIRST * most), key=lambda one: len(one.words))
 
 
 def _best_loss(twin: Twin) -> float:

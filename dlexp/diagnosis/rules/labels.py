@@ -16,6 +16,7 @@ _SURE, _WRONG_IF_UNSURE = 0.2, 0.1  # share of samples of which a model is sure;
 _LEAST = 0.02  # estimated share of wrong labels that is told
 _CONFIRMED = 0.5  # share of the contradicted labels that near samples contradict too
 _INFORMED, _EXPLAINED = 0.03, 0.02  # agreement beyond chance and variance explained, below which labels tell nothing
+_BY_CHANCE = 0.05  # p-value from which agreement may be chance
 _ENOUGH = 100  # samples from which labels can be said to tell nothing
 _MOVED = 0.1  # gain of agreement by moving labels
 _NOISE = "confident learning (Northcutt et al. 2021): labels against a model that has not seen them"
@@ -47,8 +48,8 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
     yield Verdict(
         "label_noise",
         "warning",
-        f"About {seen.rate:.1%} of the labels are wrong ({seen.low:.1%} to {seen.high:.1%}); "
-        f"{counted(len(seen.suspects), 'suspect is', 'suspects are')} listed in suspected_labels.csv.",
+        f"About {seen.rate:.1%} of the labels are wrong ({seen.low:.1%} to {seen.high:.1%}): "
+        f"{counted(len(seen.suspects), 'suspect')}.",
         (
             Evidence("share of wrong labels among samples of which a model is sure, lower limit", seen.low, limit),
             Evidence("share of wrong labels, estimate", seen.rate, _LEAST),
@@ -57,7 +58,7 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
         ),
         "The labels contradict samples that are alike; a network learns them by heart.",
         ("loss.label_smoothing=0.2",) if smoothing is not None and smoothing < 0.2 else (),
-        action="Look at the suspects and correct their labels.",
+        action="Look at the suspects, which dlexp doctor RUN lists in suspected_labels.csv, and correct their labels.",
         confidence=min(0.95, 0.6 + 5 * seen.low),
         source=_NOISE,
     )
@@ -98,7 +99,8 @@ def uninformative_labels(found: LabelMeasures, bundle: DataBundle, val: OutputMe
     """
     is_judged = found.classes > 0 or isinstance(bundle.spec.inputs, TableSpec)
     near = found.agreement
-    if not is_judged or found.samples < _ENOUGH or near.skill > _INFORMED or found.skill > _EXPLAINED:
+    is_informed = near.skill > _INFORMED and near.p_value <= _BY_CHANCE
+    if not is_judged or found.samples < _ENOUGH or is_informed or found.skill > _EXPLAINED:
         return
     evidence = [
         Evidence("agreement of labels of near samples beyond chance, share", near.skill, _INFORMED, "below"),

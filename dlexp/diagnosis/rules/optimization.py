@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from dlexp.diagnosis.rules import rates
+from dlexp.diagnosis.rules import depth, length, numbers, rates
 
-RULES = (rates.rate_too_high, rates.rate_too_low)
+RULES = (
+    numbers.not_finite,
+    rates.rate_too_high,
+    depth.vanishing_gradients,
+    depth.exploding_gradients,
+    length.batch_too_large,
+    numbers.low_precision,
+    rates.rate_too_low,
+    length.plateau,
+    length.stopped_too_soon,
+)

@@ -15,8 +15,8 @@ from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.types import as_tensor
 
 # Of the loss of the best constant outputs, measured: networks as published start at 1.0 to 1.5 times that of classes,
-# and at 1 to 2.2 times that of values, whose outputs have variance 1 with Kaiming's weights.
-_START_OF_CLASSES, _START_OF_VALUES = 2.0, 3.0
+# and at 1 to 3.5 times that of values, whose outputs have variance 1 with Kaiming's weights.
+_START_OF_CLASSES, _START_OF_VALUES = 2.0, 5.0
 _LEAST_EXCESS = 1.0  # of a loss: two classes have a constant loss of 0.69, of which twice is not much
 _WASTED = 3  # updates until the loss is below that of constant outputs; after a usual start it is so at once
 _SHRUNK = 0.1  # factor of the weights of the output layer in a trial
@@ -24,6 +24,7 @@ _BETTER = 0.9  # of the training loss of the run after as many updates
 _ALL = 0.99  # of the samples
 _TAKES_SCORES = 0.1  # of a loss: what certain probabilities cost at least, if the loss takes logits
 _UNREACHED = 0.01  # of the targets
+_MANY = 0.2  # of the targets
 _LOOKED_AT = 10_000  # targets
 _RANGES = {
     "relu": (0.0, inf), "relu6": (0.0, 6.0), "softplus": (0.0, inf), "exp": (0.0, inf), "sigmoid": (0.0, 1.0),
@@ -144,7 +145,7 @@ def loss_output_mismatch(case: Case) -> Iterator[Verdict]:
             low, high = _RANGES[end.function]
             yield from _range_verdict(
                 case, "loss_output_mismatch",
-                f"The network ends with {end.function}: its outputs stay in [{low:g}, {high:g}], and the loss takes logits.",
+                f"The network ends with {end.function}, in [{low:g}, {high:g}], and the loss takes logits.",
                 Evidence("largest output", now.train.highest),
                 bound, f"Leave {end.function} out of the network.", confidence=0.95,
             )  # fmt: skip
@@ -213,11 +214,11 @@ def _values_out_of_reach(case: Case, now: NetworkMeasure, end: ActivationMeasure
     )
     yield Verdict(
         "loss_output_mismatch",
-        "note"
-        if proof is None and end is not None
-        else "error"
-        if unreached > 0.2 and proof is not None
-        else "warning",
+        "error"
+        if unreached > _MANY and proof is not None
+        else "warning"
+        if unreached > _MANY or end is None
+        else "note",
         f"The network {shown}, and {unreached:.0%} of the targets cannot be reached.",
         evidence,
         "The loss compares the outputs with targets in standard deviations from their mean, half of which are below 0."

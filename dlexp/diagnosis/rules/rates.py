@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import inf, isfinite
 from statistics import median
 
@@ -21,8 +22,8 @@ from dlexp.diagnosis.verdict import Evidence, Verdict
 
 # A run that has made nine tenths of the drop from the loss without knowledge has a usable rate; no trial is made.
 _SETTLED = 0.1
-# A loss of single updates above twice that of no knowledge is no noise of batches: the weights were thrown away.
-_BURST = 2.0
+# The loss of three updates above this, by that of no knowledge, is no noise of batches: the weights were thrown away.
+_BURST, _SMOOTHED = 1.7, 3
 # Of the trial's drop. A short trial that beats a whole run by this on both splits was seen of no healthy run.
 _LEAD, _SURE_LEAD = 0.2, 0.6
 _CONSTANT = 1e-3  # deviation of outputs over samples, by what it was at the start
@@ -49,7 +50,7 @@ def rate_too_high(case: Case) -> Iterator[Verdict]:
         (*evidence, trial_evidence(best, _LEAD)),
         "The updates are larger than the region in which the gradient is valid, so they throw away what was learned.",
         best.words,
-        confidence=0.85 if is_sure else 0.65,
+        confidence=0.9 if is_sure else 0.8,
         source="the loss of single updates, and trials with lower rates",
     )
 
@@ -63,8 +64,8 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
     if not run.train > _SETTLED * base.train or _burst(case) > _BURST:
         return
     run = run if case.history is not None else _projected(case, base, run)
-    best = best_of(case, (rate_word(rate * factor) for factor in _TENTHS), run)
     ratio = median(trace.ratios.values())
+    best = best_of(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
     if best is None or best.lead < _LEAD:
         return
     is_sure = best.lead >= _SURE_LEAD and ratio < _HIGHEST_LOW_RATIO
@@ -76,7 +77,7 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
             Evidence(
                 "change of a weight in an update, share of its norm, median of the layers",
                 ratio,
-                _HIGHEST_LOW_RATIO,
+                _HIGHEST_LOW_RATIO if ratio < _HIGHEST_LOW_RATIO else None,
                 "below",
             ),
             trial_evidence(best, _LEAD),
@@ -107,8 +108,18 @@ def _lower(case: Case, run: Reached) -> Iterator[float]:
     for factor in _TENTHS:
         yield factor
         made = attempt(case, rate_word(rate / factor), run)
-        if made.lead <= 0 and isfinite(made.reached.train) and not _burst_in(case, rate_word(rate / factor)):
+        if made.lead < _LEAD / 2 and isfinite(made.reached.train) and not _burst_in(case, rate_word(rate / factor)):
             return
+
+
+def _higher(case: Case, run: Reached, ratio: float) -> Iterator[float]:
+    """Factors in turn, for as long as the first leads; a thousand where updates are far too small for that."""
+    rate = case.facts.number("optim.lr") or 0.0
+    yield _TENTHS[0]
+    if attempt(case, rate_word(rate * _TENTHS[0]), run).lead > 0:
+        yield from _TENTHS[1:]
+    elif ratio < _HIGHEST_LOW_RATIO / 100:
+        yield from _TENTHS[2:]
 
 
 def _burst_in(case: Case, words: Sequence[str]) -> bool:
@@ -127,7 +138,7 @@ def _looks_high(case: Case) -> bool:
 
 
 def _burst(case: Case) -> float:
-    """The largest loss of an update or an epoch, by that of no knowledge; infinite if one was not finite."""
+    """The largest loss of three updates or an epoch, by that of no knowledge; infinite if one was not finite."""
     base = without_knowledge(case).train
     losses = [] if case.history is None else [v for v in case.history.of("train/loss") if v == v]
     peaks = [_peak(trace) for trace in (case.first,) if trace is not None]
@@ -140,13 +151,17 @@ def _burst(case: Case) -> float:
 
 
 def _peak(trace: Trace) -> float:
-    return inf if trace.failed_at is not None else max(trace.losses, default=0.0)
+    if trace.failed_at is not None:
+        return inf
+    ends = range(_SMOOTHED, len(trace.losses) + 1)
+    return max((sum(trace.losses[end - _SMOOTHED : end]) / _SMOOTHED for end in ends), default=0.0)
 
 
 def _signs_of_high(case: Case, run: Reached) -> tuple[Evidence, ...]:
     found, base, burst = [], without_knowledge(case), _burst(case)
     if burst > _BURST:
-        found.append(Evidence("largest training loss of an update or epoch, by that of no knowledge", burst, _BURST))
+        what = "largest training loss of three updates or an epoch, by that of no knowledge"
+        found.append(Evidence(what, burst, _BURST))
     if isfinite(run.train) and isfinite(base.train) and base.train > 0 and run.train > 0.5 * base.train:
         share = run.train / base.train
         found.append(Evidence("training loss at the end, by that of no knowledge", share, 0.5))
@@ -162,13 +177,13 @@ def _signs_of_high(case: Case, run: Reached) -> tuple[Evidence, ...]:
 
 
 def _rising(trace: Trace | None) -> float:
-    """The sum of the rises of the loss, smoothed over a tenth of the updates, by its range: 0 for a curve that falls."""
+    """The sum of the rises of the loss, smoothed over a tenth of the updates, by its range: 0 if it falls all along."""
     if trace is None or len(trace.losses) < 20:
         return 0.0
     size = len(trace.losses) // 10
     means = [sum(trace.losses[i : i + size]) / size for i in range(0, len(trace.losses) - size + 1, size)]
     span = max(means) - min(means)
-    rises = sum(max(0.0, after - before) for before, after in zip(means, means[1:], strict=False))
+    rises = sum(max(0.0, after - before) for before, after in pairwise(means))
     return rises / span if span > 0 else 0.0
 
 

@@ -17,24 +17,24 @@ _WIDER, _LEAST = 4, 32
 _OTHERS = ("mlp", "tabular_mlp", "simple_cnn", "lstm")  # networks that take what the run's own one takes, perhaps
 
 
-def restraints(case: Case, best_epoch: int | None) -> Iterator[tuple[tuple[str, ...], int | None]]:
-    """Words that may mend overfitting, and for how many updates they are tried: None for the usual number.
+def restraints(case: Case) -> list[tuple[str, ...]]:
+    """Words that may mend overfitting: all at once, each alone, and all with a decay ten times as large."""
+    gentle = [*_changes(case), *_dropouts(case)]
+    singles = [*gentle, *_decays(case)]
+    if len(singles) < 2:
+        return singles
+    strong = [*gentle, *_decays(case, _TIMES)]
+    return [_joined(singles), *singles, *([_joined(strong)] if strong != singles else [])]
 
-    Args:
-        case: The run.
-        best_epoch: The epoch after which its validation loss rises, None if it does not.
-    """
-    singles = [*_changes(case), *_dropouts(case), *_decays(case)]
-    together = tuple(word for words in singles for word in words)
-    yield from ((words, None) for words in singles)
-    if len(singles) > 1:
-        yield together, None
-        for decay in _decays(case, _TIMES):
-            kept = tuple(word for words in [*_changes(case), *_dropouts(case)] for word in words)
-            yield (*kept, *decay), None
+
+def fewer_epochs(case: Case, best_epoch: int) -> tuple[str, ...]:
+    """Words that end the run at its best epoch, () if it ends there."""
     epochs = case.facts.settings.get("trainer.epochs")
-    if best_epoch is not None and isinstance(epochs, int) and best_epoch < epochs:
-        yield (f"trainer.epochs={best_epoch}",), best_epoch * case.facts.updates_per_epoch
+    return (f"trainer.epochs={best_epoch}",) if isinstance(epochs, int) and 0 < best_epoch < epochs else ()
+
+
+def _joined(words: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(word for one in words for word in one)
 
 
 def larger_networks(case: Case) -> Iterator[tuple[str, ...]]:

@@ -52,7 +52,7 @@ def copied_samples(found: Sequence[SplitCopies], limit: float, facts: RunSetting
         evidence.append(Evidence(f"nearly equal images in {worst.split}", worst.near))
     has_targets = isfinite(worst.same_target)  # sentences and drawn sequences may be equal by nature
     if has_targets:
-        evidence.append(Evidence("equal samples with the same target, share", worst.same_target, _SAME))
+        evidence.append(Evidence("copies with the same target, share", worst.same_target, _SAME))
     pairs = listed_places([f"{one} = {other}" for one, other in worst.examples])
     has_group = "data.group" in facts.settings and facts.settings["data.group"] is None
     group = ", or set data.group to the column that tells which samples belong together" if has_group else ""

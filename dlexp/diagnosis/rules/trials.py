@@ -6,7 +6,7 @@ depend on the scale of a loss or on where its floor is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log
 
@@ -32,6 +32,11 @@ class Attempt:
     words: tuple[str, ...]
     reached: Reached
     lead: float
+
+    @property
+    def loss(self) -> float:
+        """Training and validation loss together, by which trials are ranked."""
+        return self.reached.train + self.reached.val
 
 
 def loss_with(case: Case, *words: str, start: Start = "initial", split: str = "train") -> float:
@@ -87,12 +92,12 @@ def attempt(
     return Attempt(tuple(words), reached, lead(case, reached, run))
 
 
-def best_of(case: Case, all_words: Iterator[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
-    """The best of some trials in turn, ended by the first that is worse than one that led; None if none leads."""
+def best_of(case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
+    """The best of some trials in turn, ended by the first that is worse than one before it; None if none leads."""
     best: Attempt | None = None
     for words in all_words:
         made = attempt(case, words, run, start)
-        if made.lead > 0 and (best is None or made.lead > best.lead):
+        if made.lead > 0 and (best is None or made.loss < best.loss):
             best = made
         elif best is not None:
             break

@@ -12,7 +12,7 @@ from dlexp.findings import Severity
 
 # Of the units of a layer, measured: healthy rectifier networks end with 0 to 10 %, wide ones without normalization that
 # are trained to a loss of 0 with up to 20 %.
-_DEAD = 0.25
+_SOME, _DEAD = 0.25, 0.5
 _NEARLY_ALL = 0.9
 _FEW = 2  # units: one dead unit of three is no fault of a network
 # Of the outputs of a layer: tanh units of healthy networks end below 20 %.
@@ -26,12 +26,13 @@ def dead_units(case: Case) -> Iterator[Verdict]:
     """Units without a slope for every sample, and a trial in which they have one and the loss is lower."""
     now = case.now
     worst = _worst_dead(now)
-    if now is None or worst is None or worst.dead_share < _DEAD or worst.dead < _FEW:
+    if now is None or worst is None or worst.dead_share < _SOME or worst.dead < _FEW:
         return
     before = _same_place(case.start, worst)
     died = before is not None and case.end is not None and before.dead_share < worst.dead_share / 2
-    proof = best_of(case, _revivals(case, worst, died=died), _BETTER)
-    found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _DEAD)
+    options = _revivals(case, worst, died=died) if worst.dead_share >= _DEAD else ()
+    proof = best_of(case, options, _BETTER)
+    found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _SOME)
     first = () if before is None else (Evidence(f"dead units of {worst.place} before training", before.dead_share),)
     if proof is None:
         loss, constant = now.train.metrics.get("loss"), case.constant_loss
@@ -75,10 +76,17 @@ def _dead_verdict(
         cause,
         remedy,
         "" if remedy else action,
-        confidence=0.6 + 0.35 * worst.dead_share if proof is not None else 0.4,
+        confidence=_confidence(worst, proof, died=died),
         layer=worst.place,
         source="units without a derivative over several batches",
     )
+
+
+def _confidence(worst: ActivationMeasure, proof: Proof | None, *, died: bool) -> float:
+    """Units that die by large updates follow from the rate, so that they come behind it."""
+    if proof is None:
+        return 0.5 if worst.dead_share >= _NEARLY_ALL else 0.4
+    return min(0.75 if died else 0.95, 0.6 + 0.35 * worst.dead_share)
 
 
 def _revivals(case: Case, worst: ActivationMeasure, *, died: bool) -> Iterator[Option]:
@@ -92,7 +100,7 @@ def _revivals(case: Case, worst: ActivationMeasure, *, died: bool) -> Iterator[O
     ]
     yield from words
     layers = tuple(
-        one.after for one in (case.start.activations if case.start else ()) if one.after and one.dead_share >= _DEAD
+        one.after for one in (case.start.activations if case.start else ()) if one.after and one.silent_share >= _DEAD
     )
     if layers and not died:
         yield Option(change=unbiased(layers))

@@ -17,6 +17,7 @@ from dlexp.report.pages.html import (
     html_table,
     inline_code,
     paragraph,
+    picture,
     sentence,
 )
 from dlexp.report.pages.run_contents import RunStory
@@ -36,6 +37,9 @@ def diagnosis_section(story: RunStory) -> Section:
         return Section("Diagnosis", (*watched, paragraph(text), code(command("doctor", Path(story.place)))))
     findings = [each for each in content.get("findings", ()) if isinstance(each, Mapping)]
     parts = [*watched, *([part for finding in findings for part in _finding(finding)] or [_nothing(content)])]
+    if findings and "suspected_labels" in story.pictures:
+        text = "Samples whose labels are probably wrong: the given class, and the one that all other samples suggest."
+        parts.append(picture(story.pictures["suspected_labels"], text, text))
     measures = content.get("measures")
     if isinstance(measures, Mapping) and measures:
         rows = [[str(name), number("", value)] for name, value in measures.items()]

@@ -73,7 +73,7 @@ class RunStory:
         meta: meta.json.
         command: The command line, "" if unknown.
         columns, rows: metrics.csv.
-        pictures: Name -> PNG: curves, curves_narrow for a phone, lr_find.
+        pictures: Name -> PNG: curves, curves_narrow for a phone, lr_find, suspected_labels.
         files: (path within the directory, bytes).
         packages: name==version of installed packages.
         problems: Messages about files that could not be read.

@@ -21,6 +21,7 @@ from dlexp.text.quoting import command
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, case_of_words, with_changes
 from dlexp.workflows.doctor.main_measures import main_measures
+from dlexp.workflows.doctor.suspected_labels import list_suspects
 
 SCHEMA = 1  # of doctor.json
 _HANDED_OVER = ("dataframe", "text_dataframe", "ndarrays")  # data of a Python program, which no command line has
@@ -69,7 +70,9 @@ def doctor_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> dict[
     """Judge a run, and write doctor.json in its directory; returns its content."""
     run = RunDir.find(folder)
     with claimed(run.path):
-        found = {"run": str(run.path), **examine_run(run.path, catalog, request).as_dict()}
+        diagnosis = examine_run(run.path, catalog, request)
+        suspects = list_suspects(run.path, diagnosis.case, diagnosis.findings)
+        found = {"run": str(run.path), **diagnosis.as_dict(), **suspects}
         content: dict[str, Any] = finite_or_none(found)
         write_json(run / "doctor.json", content)
     return content

@@ -98,8 +98,9 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
     constant, ideal = examined.constant_loss(), examined.ideal()
     if updates < enough:
         note = f"no trials were made: {counted(enough, 'update')} of this network take longer than a pre-flight"
-        known = Case(examined.facts(), bundle, _no_trials, start, first, constant_loss=constant, ideal=ideal)
-        return replace(known, notes=(note,))
+        return Case(
+            examined.facts(), bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal
+        )
 
     def configure(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)

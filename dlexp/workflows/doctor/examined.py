@@ -40,6 +40,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 
 _BATCHES = 4  # of training samples that layers and gradients are looked at with
 _MOST_SAMPLED = 1024
+_LEAST_SAMPLED = 256  # that a unit must be dead for
 _MOST_EVALUATED = 1000  # samples of a split
 _WORK = 3e9  # multiply-adds of a trial, forward and backward pass
 _BRIEF_WORK = 6e11  # multiply-adds of the first updates of a pre-flight: a quarter of its minute on one core
@@ -128,7 +129,9 @@ class Examined:
                 )
                 for split in ("train", "val")
             )
-        activations, memory = measure_activations(self.networks, sampled), measure_memory(self.networks, sampled)
+        few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
+        many = replace(sampled, batches=self._evaluated("train")) if few else sampled
+        activations, memory = measure_activations(self.networks, many), measure_memory(self.networks, sampled)
         return NetworkMeasure(layers, parameters, train, val, losses, activations, memory)
 
     def constant_loss(self) -> float | None:

@@ -66,7 +66,8 @@ class Trials:
                 self.left_out += 1
                 return Twin(given, problem="the time for trials is used up")
             begun = time.perf_counter()
-            self._say(f"trial {' '.join(words) or 'without a change'}{where}: {counted(key[1], 'update')}")
+            what = " ".join(words) or ("without a change" if change is None else change.name)
+            self._say(f"trial {what}{where}: {counted(key[1], 'update')}")
             self._made[key] = self._train(given, key[1], change)
             self._left -= time.perf_counter() - begun
         return self._made[key]

@@ -198,8 +198,10 @@ def _pictures(
                 found[name] = png
                 reader.room -= len(png) if most > 1 else 0
         reader.problems += dict.fromkeys(pictures.undrawn)
-    sweep = reader.picture("lr_find/lr_find.png")
-    return found | ({"lr_find": sweep} if sweep is not None else {})
+    for name, place in (("lr_find", "lr_find/lr_find.png"), ("suspected_labels", "suspected_labels.png")):
+        png = reader.picture(place)
+        found |= {name: png} if png is not None else {}
+    return found
 
 
 def _evaluated(reader: _Reader, folder: Path) -> Evaluated:

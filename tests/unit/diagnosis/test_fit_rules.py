@@ -72,7 +72,8 @@ def test_the_shortfall_of_values_is_in_variances_of_the_targets() -> None:
 
 # --- overfitting ---------------------------------------------------------------------------------
 
-DROPPED = {("model.dropout=0.5",): network(0.3, 0.4)}
+TOGETHER = ("model.dropout=0.5", "optim.weight_decay=0.3")
+DROPPED = {("data.augment=crop", *TOGETHER): network(0.3, 0.5), ("model.dropout=0.5",): network(0.3, 0.4)}
 
 
 def test_overfitting_needs_a_gap_and_a_restraint_that_helps() -> None:
@@ -97,7 +98,7 @@ def test_a_healthy_network_that_knows_its_samples_has_nothing_to_gain() -> None:
 
 def test_a_rise_after_the_best_epoch_alone_is_a_note() -> None:
     val = network(0.01, 1.0)
-    made = {("trainer.epochs=3",): network(0.2, 0.6)}
+    made = {("trainer.epochs=3",): network(0.2, 0.58)}
     found = one(overfitting, case_of(val, made, val_losses=RISING, settings={"optim.weight_decay": None}))
     assert found is not None and found.severity == "note" and found.epoch == 3
     assert found.remedy == ("trainer.epochs=3",)
@@ -113,11 +114,17 @@ def test_a_run_that_was_not_finite_is_not_overfitted() -> None:
 
 
 def test_of_equal_restraints_the_shorter_words_are_told() -> None:
-    together = ("regularization.mixup=0.4", "model.dropout=0.5", "optim.weight_decay=0.3")
+    together = ("regularization.mixup=0.4", *TOGETHER)
     made = {("model.dropout=0.5",): network(0.3, 0.4), together: network(0.3, 0.39)}
     case = case_of(network(0.01, 1.0), made, val_losses=FLAT, settings={"data.augment": "crop"})
     found = one(overfitting, case)
     assert found is not None and found.remedy == ("model.dropout=0.5",)
+
+
+def test_two_restraints_that_promise_nothing_are_enough() -> None:
+    case = case_of(network(0.01, 1.0), {("optim.weight_decay=0.3",): network(0.3, 0.4)}, val_losses=FLAT)
+    assert one(overfitting, case) is None
+    assert len(cast_twins(case).asked) == 3  # the run itself, all restraints, the first of them
 
 
 # --- underfitting --------------------------------------------------------------------------------

@@ -31,6 +31,10 @@ def findings_of_run(content: Mapping[str, Any]) -> None:
     near = os.path.relpath(content["run"])
     folder = content["run"] if near.startswith("..") else near
     _findings(content, f"Nothing found in {folder}")
+    suspects = content.get("suspected_labels", {"files": ()})
+    if suspects["files"]:
+        files = ", ".join(f"{folder}/{name}" for name in suspects["files"])
+        print_fact(out, "suspects:     ", f"{counted(suspects['count'], 'label')} in {files}", _INDENT)
     print_fact(out, "numbers:      ", f"{folder}/doctor.json", _INDENT)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from case_toys import case_of_data, data_of, with_labels, with_wrong_labels
 
+from dlexp.data.columns import tensor_of
 from dlexp.diagnosis.data.held_out import folds
 from dlexp.diagnosis.data.label_measures import LabelMeasures, label_measures
 from dlexp.diagnosis.data.labels import Contradictions
@@ -37,9 +38,8 @@ def test_wrong_labels_of_digits_are_found_with_precision_and_recall() -> None:
 
 def test_a_suspect_says_what_it_was_given_and_what_it_is_rather() -> None:
     bundle = data_of("data=digits")
-    true = dict(
-        zip(bundle.splits["train"].indices.tolist(), bundle.splits["train"].targets.values.tolist(), strict=True)
-    )  # type: ignore[union-attr]
+    train = bundle.splits["train"]
+    true = dict(zip(train.indices.tolist(), tensor_of(train.targets).tolist(), strict=True))
     sick, wrong = with_wrong_labels(bundle, 0.05, 0)
     found = measured(label_measures(sick, 0))
     in_train = [one for one in found.suspects if one.split == "train" and one.index in wrong]
