@@ -1,0 +1,1 @@
+"""The public bench of `dlexp doctor`."""
