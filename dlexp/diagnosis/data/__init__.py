@@ -1,0 +1,1 @@
+"""What is measured of the data of a run, and the labels that look wrong."""

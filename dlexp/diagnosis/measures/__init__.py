@@ -1,0 +1,1 @@
+"""What is measured of a network, its updates, its outputs and its history."""

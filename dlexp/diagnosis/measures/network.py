@@ -1,0 +1,168 @@
+"""A network with certain weights: its parameters, the outputs of its layers, and its losses in different modes.
+
+Symbols: B samples of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from dlexp.diagnosis.case import LayerMeasure, ModeLosses, ParameterMeasure
+from dlexp.engine.evaluate import seeded
+from dlexp.networks.inspection.outputs import as_found, innermost, layers_of, recording
+from dlexp.networks.inspection.statistics import ActivationStatistics
+from dlexp.networks.modes import set_mode
+from dlexp.runtime.seed import kept_randomness
+from dlexp.tasks.base import Task
+from dlexp.types import Batch, Sequences
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a network is looked at with.
+
+    Attributes:
+        task: Gives losses and predictions.
+        seed: Of the run.
+        batches: A few batches of training samples, without changes, of the size that updates have.
+        smallest_batch: Samples of the smallest batch of an epoch.
+    """
+
+    task: Task
+    seed: int
+    batches: Sequence[Batch]
+    smallest_batch: int
+
+
+def measure_layers(networks: nn.ModuleDict, sampled: Sampled) -> list[LayerMeasure]:
+    """The outputs of the innermost layers over all batches, in evaluation mode, in the order of their first calls."""
+    statistics = ActivationStatistics()
+    current = list(sampled.batches[:1])
+
+    def receive(name: str, module: nn.Module, output: Tensor) -> None:
+        inputs = current[0].inputs
+        statistics.add(name, module, output, inputs.mask if isinstance(inputs, Sequences) else None)
+
+    with kept_randomness(), as_found(networks), torch.no_grad(), recording(innermost(layers_of(networks)), receive):
+        for batch in seeded(sampled.batches, sampled.seed):
+            current[:] = [batch]
+            sampled.task.predict(dict(networks.items()), batch)
+    found = []
+    for name, layer in statistics.layers.items():
+        facts = layer.as_dict()
+        numbers = {key: value for key, value in facts.items() if not isinstance(value, str)}
+        units, dead, saturated = numbers["units"], numbers["dead_units"], numbers["saturated"]
+        found.append(
+            LayerMeasure(
+                name,
+                layer.kind,
+                None if units is None else int(units),
+                int(dead or 0),
+                saturated,
+                float(numbers["mean"] or 0.0),
+                float(numbers["std"] or 0.0),
+                float(numbers["zeros"] or 0.0),
+                layer.not_finite,
+            )
+        )
+    return found
+
+
+def measure_parameters(
+    networks: nn.ModuleDict, sampled: Sampled, initial: Mapping[str, Tensor] | None, trained_later: Sequence[str] = ()
+) -> list[ParameterMeasure]:
+    """Every parameter with the gradient of the mean loss over all batches, in evaluation mode.
+
+    Args:
+        networks: In any mode; no gradient is accumulated in them.
+        sampled: The batches.
+        initial: Name -> tensor before training, None if it is unknown.
+        trained_later: Names of parameters that are frozen now and will be trained.
+    """
+    parameters = dict(networks.named_parameters())
+    learned = {name: p for name, p in parameters.items() if p.requires_grad}
+    sums: dict[str, Tensor] = {}
+    with kept_randomness(), as_found(networks):
+        for batch in seeded(sampled.batches, sampled.seed):
+            for name, gradient in _gradients(networks, sampled.task, batch, learned).items():
+                sums[name] = gradient if name not in sums else sums[name] + gradient
+    found = []
+    for name, parameter in parameters.items():
+        mean = sums[name] / len(sampled.batches) if name in sums else None
+        values = parameter.detach().float()
+        bad = int((~torch.isfinite(values)).sum())
+        bad += 0 if mean is None else int((~torch.isfinite(mean)).sum())
+        found.append(
+            ParameterMeasure(
+                name,
+                parameter.numel(),
+                parameter.dim(),
+                not parameter.requires_grad and name not in trained_later,
+                None if mean is None else _size(mean),
+                _size(values),
+                None if initial is None else _moved(values, initial[name].float()),
+                bad,
+            )
+        )
+    return found
+
+
+def measure_losses(networks: nn.ModuleDict, sampled: Sampled) -> ModeLosses:
+    """The losses of the same batches in different modes; modes, buffers and generators are put back."""
+    norms = [m for m in networks.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+    def to_training() -> None:
+        set_mode(networks, True)
+
+    def to_batch_statistics() -> None:
+        for norm in norms:
+            norm.train()
+
+    evaluation = _loss(networks, sampled, lambda: None)
+    return ModeLosses(
+        evaluation,
+        _loss(networks, sampled, to_training),
+        _loss(networks, sampled, to_batch_statistics) if norms else evaluation,
+        sampled.smallest_batch,
+    )
+
+
+def _loss(networks: nn.ModuleDict, sampled: Sampled, change: Callable[[], None]) -> float:
+    """The mean loss over the batches and phases, in evaluation mode but for what `change` sets."""
+    total = 0.0
+    with kept_randomness(), as_found(networks), torch.no_grad():
+        change()
+        for batch in seeded(sampled.batches, sampled.seed):
+            for phase in sampled.task.phases:
+                sampled.task.begin_phase(0, 0)
+                total += float(sampled.task.loss(phase, dict(networks.items()), batch).value)
+    return total / len(sampled.batches)
+
+
+def _gradients(
+    networks: nn.ModuleDict, task: Task, batch: Batch, learned: Mapping[str, nn.Parameter]
+) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for phase in task.phases:
+        task.begin_phase(0, 0)
+        value = task.loss(phase, dict(networks.items()), batch).value
+        if not value.requires_grad:
+            continue
+        given = torch.autograd.grad(value, list(learned.values()), allow_unused=True)
+        found |= {name: g.detach().to_dense().float() for name, g in zip(learned, given, strict=True) if g is not None}
+    return found
+
+
+def _size(values: Tensor) -> float:
+    return float(values.norm()) / sqrt(values.numel()) if values.numel() else 0.0
+
+
+def _moved(now: Tensor, before: Tensor) -> float:
+    return float((now - before).norm()) / max(float(before.norm()), _TINY)

@@ -1,0 +1,128 @@
+"""A case is made of a run, or of the words that would start one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.config.compose import load
+from dlexp.config.derive import repeat
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.saved import load_saved
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
+from dlexp.engine.state import load_weights
+from dlexp.errors import DlexpError
+from dlexp.workflows.doctor.examined import Examined
+from dlexp.workflows.doctor.history import read_history
+from dlexp.workflows.doctor.trials import Trials
+from dlexp.workflows.run_record.drift import check_evaluated
+from dlexp.workflows.run_record.other_data import data_as_in
+
+
+@dataclass(frozen=True)
+class ExamineRequest:
+    """What is examined, and how.
+
+    Attributes:
+        changes: Overrides of a finished run, such as trainer.device.
+        trusted: Trusted packages.
+        allow_changes: Whether changed data and an edited configuration are allowed.
+        updates: Updates that are made again and that a trial makes; None for as many as pay.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
+    allow_changes: bool = False
+    updates: int | None = None
+
+
+def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
+    """Everything that is measured of a run; its directory is left as it is.
+
+    Raises:
+        ConfigError: The configuration was edited, or does not fit any more.
+        DataError: The data cannot be read, or have changed.
+    """
+    config = load_saved(run / "config.yaml", dict(request.changes))
+    bundle = data_as_in(run, config, request.trusted)
+    examined, notes = _at_start(config, request, bundle)
+    check_evaluated(run, examined.experiment, request.changes, request.allow_changes)
+    updates = request.updates or examined.trial_updates()
+    knows_start = not notes
+    start = examined.measure() if knows_start else None
+    first = examined.train(updates) if knows_start else None
+    end, last, stored = _at_end(run, config, request, bundle, notes)
+
+    def configure(words: tuple[str, ...]) -> RunConfig:
+        return repeat(run.path, words, catalog)[0]
+
+    twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored)
+    history = read_history(run, config)
+    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
+
+
+def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
+    """Everything that can be measured before a run: its data, its initial network and its first updates.
+
+    Raises:
+        ConfigError: The words do not make a run.
+        DataError: The data cannot be used.
+    """
+    examined = Examined.prepared(load(tuple(words), catalog), request.trusted, None)
+    bundle = examined.experiment.bundle
+    updates = request.updates or examined.trial_updates()
+    start, first = examined.measure(), examined.train(updates)
+
+    def configure(changed: tuple[str, ...]) -> RunConfig:
+        return load(with_changes(words, changed), catalog)
+
+    twin = Trials(configure, request.trusted, bundle, updates=updates)
+    return Case(examined.facts(), bundle, twin, start, first)
+
+
+def with_changes(words: Sequence[str], changed: Sequence[str]) -> tuple[str, ...]:
+    """The words, without those that `changed` gives anew, and `changed`."""
+    names = {word.partition("=")[0] for word in changed}
+    return (*(word for word in words if word.partition("=")[0] not in names), *changed)
+
+
+def _at_start(config: RunConfig, request: ExamineRequest, bundle: DataBundle) -> tuple[Examined, list[str]]:
+    """The run before its first update; with other initial weights and a note where its own are gone."""
+    try:
+        return Examined.prepared(config, request.trusted, bundle), []
+    except DlexpError as error:
+        if config.init_from is None:
+            raise
+        examined = Examined.prepared(replace(config, init_from=None), request.trusted, bundle)
+        examined.initial = None
+        return examined, [f"the initial weights are unknown: {error}"]
+
+
+def _at_end(
+    run: RunDir, config: RunConfig, request: ExamineRequest, bundle: DataBundle, notes: list[str]
+) -> tuple[NetworkMeasure | None, Trace | None, Path | None]:
+    """The measures with the last stored weights, some updates from there, and the checkpoint."""
+    store = CheckpointStore(run / "checkpoints", lambda text: None)
+    try:
+        saved = store.load_last(has_lock=False)
+    except DlexpError as error:
+        notes.append(f"the stored weights are unknown: {error}")
+        return None, None, None
+    if saved is None:
+        notes.append("no weights are stored: the run has finished no epoch")
+        return None, None, None
+    examined, _ = _at_start(config, request, bundle)
+    try:
+        examined.setup.state.load_state_dict(saved, allow_nonfinite=True)
+    except DlexpError as error:
+        notes.append(f"the last updates are unknown: {error}")
+        load_weights(examined.networks, saved["networks"], allow_nonfinite=True)
+    path = run / "checkpoints" / "last.pt"
+    end = examined.measure()
+    return end, examined.train(request.updates or examined.trial_updates()), path

@@ -1,0 +1,70 @@
+"""Twins of a run: trained in memory for some updates, with one thing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.diagnosis.case import Start, Twin
+from dlexp.errors import DlexpError
+from dlexp.workflows.doctor.examined import Examined
+
+Configure = Callable[[tuple[str, ...]], RunConfig]
+
+
+class Trials:
+    """Trains twins; see `diagnosis.case.Twins`.
+
+    Attributes:
+        updates: Updates of a twin for which nothing else is asked.
+    """
+
+    def __init__(
+        self,
+        configure: Configure,
+        trusted: Sequence[str],
+        bundle: DataBundle,
+        *,
+        updates: int,
+        stored: Path | None = None,
+    ) -> None:
+        """
+        Args:
+            configure: Returns the configuration with further overrides.
+            trusted: Trusted packages.
+            bundle: The data, used where no word changes them.
+            updates: Updates of a twin for which nothing else is asked.
+            stored: The checkpoint that twins from the stored state start with.
+        """
+        self.updates = updates
+        self._configure, self._trusted, self._bundle, self._stored = configure, tuple(trusted), bundle, stored
+        self._made: dict[tuple[tuple[str, ...], int], Twin] = {}
+
+    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+        """Train with `words` as further overrides, from the initial or the stored weights, with a fresh optimizer."""
+        given = tuple(words)
+        if start == "stored":
+            if self._stored is None:
+                return Twin(given, problem="no weights are stored")
+            given = (*given, f"init_from={self._stored}")
+        key = (given, updates or self.updates)
+        if key not in self._made:
+            self._made[key] = self._train(given, key[1])
+        return self._made[key]
+
+    def _train(self, words: tuple[str, ...], updates: int) -> Twin:
+        try:
+            config = self._configure(words)
+            bundle = None if any(_changes_data(word) for word in words) else self._bundle
+            examined = Examined.prepared(config, self._trusted, bundle)
+            before = examined.measure()
+            trace = examined.train(updates)
+            return Twin(words, trace, before, examined.measure())
+        except DlexpError as error:  # the change does not fit this run: the rule looks for other evidence
+            return Twin(words, problem=str(error))
+
+
+def _changes_data(word: str) -> bool:
+    return word.lstrip("+~").startswith(("data=", "data."))
