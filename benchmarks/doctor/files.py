@@ -1,6 +1,6 @@
 """The data files of the bench: sets of scikit-learn and drawn tables, as they are or with something planted in them.
 
-A word such as `data.path=@digits-noise` stands for the file that `FILES["digits-noise"]` makes with the seed of the run.
+A word such as `data.path=@digits-noise` is the file that `FILES["digits-noise"]` makes with the seed of the run.
 
 Symbols: N rows, F features.
 """

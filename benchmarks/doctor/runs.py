@@ -109,7 +109,9 @@ class Runs:
 def _key(typed: tuple[str, ...], folder: str) -> str:
     """Of the words, wherever the files are, and of the option of a network of the bench."""
     text = "\n".join(sorted(typed)).replace(folder, "")
-    options = [Path(CONFIG_DIRS[0], "model", f"{word.partition('=')[2]}.yaml") for word in typed if word.startswith("model=")]
+    options = [
+        Path(CONFIG_DIRS[0], "model", f"{word.partition('=')[2]}.yaml") for word in typed if word.startswith("model=")
+    ]
     text += "".join(path.read_text() for path in options if path.exists())
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -123,10 +125,12 @@ def _metrics(run: Path) -> tuple[dict[str, float], dict[str, float], dict[str, l
     summary = run / "summary.json"
     best_epoch = json.loads(summary.read_text()).get("best_epoch") if summary.exists() else None
     best = rows[rows["epoch"] == best_epoch]
-    columns = [name for name in rows if name.startswith(("train/", "val/"))]
+    columns = [name for name in map(str, rows) if name.startswith(("train/", "val/"))]
     found = {name: rows[name].round(5).tolist() for name in columns if name.endswith(("/loss", "/accuracy"))}
     return _row(best), _row(rows.tail(1)), found
 
 
 def _row(rows: pd.DataFrame) -> dict[str, float]:
-    return {} if rows.empty else {name: float(value) for name, value in rows.iloc[0].items() if math.isfinite(value)}
+    return (
+        {} if rows.empty else {str(name): float(value) for name, value in rows.iloc[0].items() if math.isfinite(value)}
+    )

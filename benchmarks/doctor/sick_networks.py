@@ -9,6 +9,7 @@ Symbols: B samples, C, H and W channels, height and width of an image, F feature
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,8 @@ class Patches(nn.Module):
             patches = nn.functional.unfold(inputs, PATCH, stride=PATCH).transpose(1, 2)
         else:
             patches = inputs[:, :, None]
-        return self.embed(patches) + self.positions
+        embedded: Tensor = self.embed(patches)
+        return embedded + self.positions
 
 
 class Block(nn.Module):
@@ -48,7 +50,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         normed = self.norm1(tokens)
         tokens = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
-        return (tokens + self.ffn(self.norm2(tokens))).mean(1)
+        pooled: Tensor = (tokens + self.ffn(self.norm2(tokens))).mean(1)
+        return pooled
 
 
 def features(body: str, shape: Sequence[int], activation: str) -> tuple[nn.Module, int]:
@@ -56,8 +59,8 @@ def features(body: str, shape: Sequence[int], activation: str) -> tuple[nn.Modul
     act = ACTIVATIONS[activation]
     if body == "mlp":
         sizes = (int(torch.tensor(shape).prod()), 64, WIDTH)
-        layers = [nn.Flatten()]
-        for entering, leaving in zip(sizes, sizes[1:], strict=False):
+        layers: list[nn.Module] = [nn.Flatten()]
+        for entering, leaving in pairwise(sizes):
             layers += [nn.Linear(entering, leaving), act()]
         return nn.Sequential(*layers), WIDTH
     if body == "cnn":
@@ -69,7 +72,9 @@ def features(body: str, shape: Sequence[int], activation: str) -> tuple[nn.Modul
     raise ValueError(f"body={body!r} must be mlp, cnn or attention")
 
 
-def plain(*, input_shape: Sequence[int], num_outputs: int, body: str = "mlp", activation: str = "relu") -> nn.Sequential:
+def plain(
+    *, input_shape: Sequence[int], num_outputs: int, body: str = "mlp", activation: str = "relu"
+) -> nn.Sequential:
     """The healthy network: samples (B, *input_shape) -> (B, O)."""
     layers, size = features(body, input_shape, activation)
     return nn.Sequential(layers, nn.Linear(size, num_outputs))
@@ -87,13 +92,12 @@ def sigmoid_end(*, input_shape: Sequence[int], num_outputs: int, body: str, acti
     return nn.Sequential(*healthy, nn.Sigmoid())
 
 
-def large_head(
-    *, input_shape: Sequence[int], num_outputs: int, body: str, activation: str, factor: float
-) -> nn.Module:
+def large_head(*, input_shape: Sequence[int], num_outputs: int, body: str, activation: str, factor: float) -> nn.Module:
     """Weights of the output layer that are much too large at the start: sure of anything, and wrong."""
     healthy = plain(input_shape=input_shape, num_outputs=num_outputs, body=body, activation=activation)
     with torch.no_grad():
-        healthy[-1].weight.mul_(factor)
+        weight: Tensor = healthy[-1].weight  # type: ignore[assignment]
+        weight.mul_(factor)
     return healthy
 
 
@@ -102,6 +106,7 @@ def dead(*, input_shape: Sequence[int], num_outputs: int, body: str, activation:
     healthy = plain(input_shape=input_shape, num_outputs=num_outputs, body=body, activation=activation)
     with torch.no_grad():
         for layer in _before_activations(healthy[0]):
+            assert layer.bias is not None
             layer.bias.fill_(bias)
     return healthy
 
@@ -208,12 +213,12 @@ def deep_cnn(*, input_shape: Sequence[int], num_outputs: int, layers: int, gain:
     return nn.Sequential(*hidden, nn.Flatten(), nn.Linear(16 * input_shape[1] * input_shape[2], num_outputs))
 
 
-def _before_activations(network: nn.Module) -> list[nn.Module]:
+def _before_activations(network: nn.Module) -> list[nn.Linear | nn.Conv2d]:
     """The layers whose outputs go through an activation."""
-    found: list[nn.Module] = []
+    found: list[nn.Linear | nn.Conv2d] = []
     for module in network.modules():
         if isinstance(module, nn.Sequential):
-            for layer, after in zip(module, list(module)[1:], strict=False):
+            for layer, after in pairwise(module):
                 if isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(after, tuple(ACTIVATIONS.values())):
                     found.append(layer)
     return found

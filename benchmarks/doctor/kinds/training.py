@@ -99,7 +99,10 @@ KINDS = (
                 "ft_transformer",
                 {**table("ft_transformer", "noise-values", 60), "optim.lr": "4e-3", "optim.weight_decay": "1.0"},
                 {
-                    "model.token": "32", "model.blocks": "2", "model.dropout": "0.0", "model.attention_dropout": "0.0",
+                    "model.token": "32",
+                    "model.blocks": "2",
+                    "model.dropout": "0.0",
+                    "model.attention_dropout": "0.0",
                     "optim.weight_decay": "0",
                 },
             ),
@@ -154,7 +157,13 @@ KINDS = (
             Case("mlp", BARE_MLP, {"model.hidden": f"[{','.join(['64'] * 12)}]", "model.activation": "sigmoid"}),
             Case(
                 "block_cnn",
-                {**BARE_CNN, "model": "block_cnn", "model.channels": "[8,16]", "model.norm": "batch", "model.convs": "5"},
+                {
+                    **BARE_CNN,
+                    "model": "block_cnn",
+                    "model.channels": "[8,16]",
+                    "model.norm": "batch",
+                    "model.convs": "5",
+                },
                 {"model.norm": "none", "model.activation": "sigmoid"},
             ),
             Case(
