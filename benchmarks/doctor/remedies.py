@@ -45,7 +45,7 @@ def treat(
         left = [code for code in alarms(seen.of(mended)) if code in kind.codes]
         return Treatment(words, not left, "still found" if left else "no longer found")
     healthy, sick, now = (one.metric(kind.metric, kind.at) for one in (*outcomes, mended))
-    return Treatment(words, _is_mended(kind, healthy, sick, now), f"{healthy:.3g} / {sick:.3g} / {now:.3g}")
+    return Treatment(words, is_mended(kind, healthy, sick, now), f"{healthy:.3g} / {sick:.3g} / {now:.3g}")
 
 
 def with_words(words: Words, changes: Sequence[str]) -> Words:
@@ -59,7 +59,8 @@ def with_words(words: Words, changes: Sequence[str]) -> Words:
     return changed
 
 
-def _is_mended(kind: Kind, healthy: float, sick: float, now: float) -> bool:
+def is_mended(kind: Kind, healthy: float, sick: float, now: float) -> bool:
+    """Whether at least half of the gap between the sick run and its healthy twin is closed."""
     if not math.isfinite(sick):
         return math.isfinite(now) and (now <= 3 * abs(healthy))
     return (kind.better(now, sick) and abs(now - sick) >= HALF * abs(healthy - sick)) or kind.better(now, healthy)

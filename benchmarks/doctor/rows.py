@@ -59,9 +59,9 @@ def planned(
     number, count = part
     found = [
         Planned(kind, case, seed)
+        for seed in seeds
         for kind in kinds
         for case in kind.cases
-        for seed in seeds
         if not networks or case.network in networks
     ]
     return iter(found[number - 1 :: count])
