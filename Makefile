@@ -50,6 +50,7 @@ gallery: setup ## make the pictures of the README anew, minutes; GALLERY_BROWSER
 
 reference: setup ## write docs/reference/keys.md from conf/
 	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python docs/reference/findings_page.py
 
 lint: setup
 	$(BIN)/ruff check .

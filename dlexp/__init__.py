@@ -9,10 +9,10 @@ types.
 __version__ = "0.1.0"
 
 _PLACES = {
-    "dlexp.api.results": ("ComparisonResult", "EvaluationResult", "LrFindResult", "StudyResult"),
+    "dlexp.api.results": ("ComparisonResult", "DoctorResult", "EvaluationResult", "LrFindResult", "StudyResult"),
     "dlexp.api.run": ("Run",),
     "dlexp.api.run_group": ("RunGroup",),
-    "dlexp.api.studies": ("compare", "lr_find", "study"),
+    "dlexp.api.studies": ("compare", "doctor", "lr_find", "study"),
     "dlexp.api.training": ("load", "load_group", "resume", "train"),
     "dlexp.errors": (
         *("ConfigError", "DataError", "Diverged", "DlexpError", "Interrupted", "NoResult", "OutOfMemory", "Problem"),

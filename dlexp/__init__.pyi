@@ -1,12 +1,14 @@
 """The types of what `import dlexp` exports."""
 
 from dlexp.api.results import ComparisonResult as ComparisonResult
+from dlexp.api.results import DoctorResult as DoctorResult
 from dlexp.api.results import EvaluationResult as EvaluationResult
 from dlexp.api.results import LrFindResult as LrFindResult
 from dlexp.api.results import StudyResult as StudyResult
 from dlexp.api.run import Run as Run
 from dlexp.api.run_group import RunGroup as RunGroup
 from dlexp.api.studies import compare as compare
+from dlexp.api.studies import doctor as doctor
 from dlexp.api.studies import lr_find as lr_find
 from dlexp.api.studies import study as study
 from dlexp.api.training import load as load

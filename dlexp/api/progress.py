@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -23,6 +24,11 @@ def progress_of(is_shown: bool) -> Reporter:
     if not is_shown:
         return Messages()
     return NotebookProgress() if in_notebook() else LineProgress()
+
+
+def say_of(is_shown: bool) -> Callable[[str], None]:
+    """Receives what a call is doing: a line on standard error each, or nothing if not shown."""
+    return Messages().say if is_shown else lambda text: None
 
 
 class Messages:

@@ -158,5 +158,65 @@ class LrFindResult:
         return notebook_table(title, [("range", f"{low:g} to {high:g}"), ("files", str(self.path))])
 
 
+@dataclass(frozen=True)
+class DoctorResult:
+    """What the doctor found about a run, or about one that is to begin.
+
+    Attributes:
+        report: Everything as plain values, as `dlexp doctor --json` prints it.
+    """
+
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def may_start(self) -> bool:
+        """Whether no check and no finding says that the run cannot be good; of a finished run, only findings say it."""
+        return bool(self.report.get("may_start", not self.report["counts"]["error"]))
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """A row per finding, the gravest first: severity, code, what, cause, remedy, line, confidence, and where."""
+        columns = ["severity", "code", "what", "cause", "remedy", "action", "line", "confidence", "layer", "epoch"]
+        return pd.DataFrame(
+            [{name: finding[name] for name in columns} for finding in self.report["findings"]], columns=columns
+        )
+
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """A row per number: the code of its finding, measure, value, limit, side, is_trial."""
+        columns = ["code", "measure", "value", "limit", "side", "is_trial"]
+        rows = [
+            {"code": finding["code"], **{name: one[name] for name in columns[1:]}}
+            for finding in self.report["findings"]
+            for one in finding["evidence"]
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """A row per check before a run: name, status, text; empty for a run that was trained."""
+        columns = ["name", "status", "text"]
+        return pd.DataFrame(
+            [{name: row[name] for name in columns} for row in self.report.get("checks", ())], columns=columns
+        )
+
+    @property
+    def measures(self) -> pd.Series:
+        """What was measured -> number."""
+        return pd.Series(dict(self.report["measures"]), dtype=float)
+
+    def __repr__(self) -> str:
+        return f"DoctorResult({', '.join(finding['code'] for finding in self.report['findings']) or 'nothing found'})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (finding["severity"], finding["code"], finding["what"], " ".join(finding["remedy"]) or finding["action"])
+            for finding in self.report["findings"]
+        ]
+        rows += [(row["status"], row["name"], row["text"], "") for row in self.report.get("checks", ())]
+        title = f"{len(self.report['findings'])} findings" if self.report["findings"] else "nothing found"
+        return notebook_table(title, rows, ("severity", "code", "what", "remedy"))
+
+
 def _between(name: str, low: float, high: float) -> str:
     return "-" if pd.isna(low) else f"{number(name, low)} to {number(name, high)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlexp.api.arguments import Overrides, data_argument, override_words
 from dlexp.api.calls import explains_its_arguments
-from dlexp.api.results import ComparisonResult, LrFindResult, StudyResult
+from dlexp.api.results import ComparisonResult, DoctorResult, LrFindResult, StudyResult
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -95,6 +95,40 @@ def lr_find(
 
 
 @explains_its_arguments
+def doctor(
+    *overrides: Overrides,
+    data: object | None = None,
+    target: object | None = None,
+    config_dirs: Sequence[str | Path] = (),
+    trust: Sequence[str] = (),
+    progress: bool = True,
+) -> DoctorResult:
+    """Check in about a minute what `train` with the same arguments would run, as `dlexp doctor` does.
+
+    Args:
+        overrides: As of `train`.
+        data: As of `train`.
+        target: As of `train`.
+        config_dirs: Directories of your own options.
+        trust: Packages of your own that the configuration may import.
+        progress: Show what is being measured.
+
+    Returns:
+        The findings and the table of checks; nothing is written.
+    """
+    catalog, words = catalog_of(config_dirs), override_words(overrides)
+    argument = data_argument(data, target, words, catalog)
+    typed, trusted = (*words, *argument.words), trusted_of_call(trust)
+    with session(argument.given):
+        from dlexp.api.progress import say_of
+        from dlexp.workflows.doctor.examine import ExamineRequest
+        from dlexp.workflows.doctor.preflight import preflight
+
+        request = ExamineRequest(trusted=trusted, say=say_of(progress))
+        return DoctorResult(preflight(typed, catalog, request).as_dict())
+
+
+@explains_its_arguments
 def study(
     *overrides: Overrides,
     data: object | None = None,
@@ -102,6 +136,7 @@ def study(
     trials: int = 50,
     name: str | None = None,
     jobs: int = 1,
+    stacked: int = 1,
     config_dirs: Sequence[str | Path] = (),
     trust: Sequence[str] = (),
     progress: bool = True,
@@ -114,7 +149,8 @@ def study(
         target: As of `train`.
         trials: The total number of trials of the study.
         name: The directory is outputs/tune/NAME; the study in it is continued if it exists.
-        jobs: Trials that run at the same time.
+        jobs: Trials that run at the same time, in processes of their own.
+        stacked: Trials that are trained together in a process, as one network where their shapes allow.
         config_dirs: Directories of your own options.
         trust: Packages of your own that the configuration may import.
         progress: Print a line per finished trial.
@@ -126,7 +162,7 @@ def study(
     """
     catalog, words = catalog_of(config_dirs), override_words(overrides)
     argument = data_argument(data, target, words, catalog)
-    for key, number in (("trials", trials), ("jobs", jobs)):
+    for key, number in (("trials", trials), ("jobs", jobs), ("stacked", stacked)):
         if number < 1:
             raise ConfigError.one(key, number, "must be a whole number >= 1", code="out-of-range")
     if name is not None:
@@ -134,7 +170,7 @@ def study(
     folder = outputs_root() / "tune" / (name or f"{stamp()}-study")
     folders = tuple(map(str, config_dirs))
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
-    call = StudyCall(typed, argument.given, str(folder), trials, jobs, folders, trusted)
+    call = StudyCall(typed, argument.given, str(folder), trials, (jobs, stacked), folders, trusted)
     with session():
         from dlexp.api.progress import Messages
 

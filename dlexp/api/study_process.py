@@ -35,7 +35,7 @@ class StudyCall:
         given: What is handed over as data, None for files.
         folder: The directory of the study.
         trials: Their total number.
-        jobs: How many run at the same time.
+        together: How many processes run at the same time, and how many trials each trains.
         config_dirs: Directories of the user's options.
         trusted: Trusted packages.
     """
@@ -44,7 +44,7 @@ class StudyCall:
     given: Any
     folder: str
     trials: int
-    jobs: int
+    together: tuple[int, int]
     config_dirs: tuple[str, ...]
     trusted: tuple[str, ...]
 
@@ -132,7 +132,8 @@ def _run(call: StudyCall, say: Callable[[str], None]) -> dict[str, Any]:
     with hand_over(call.given):
         search = load_search(call.words, Catalog(tuple(map(Path, call.config_dirs))))
         line = f"dlexp.study({', '.join(map(repr, call.words))})"
-        request = TuneRequest(Path(call.folder), call.trials, call.jobs, None, call.words, trusted, line)
+        jobs, stacked = call.together
+        request = TuneRequest(Path(call.folder), call.trials, jobs, None, call.words, trusted, line, stacked=stacked)
         found = tune(search, request, _Lines(say, call.trials, search.base.monitor))
     plain: dict[str, Any] = finite_or_none(found)
     return plain

@@ -43,6 +43,7 @@ def train(
     data: object | None = None,
     target: object | None = None,
     seeds: int,
+    stacked: bool = False,
     run_id: str | None = None,
     run_dir: str | Path | None = None,
     config_dirs: Sequence[str | Path] = (),
@@ -58,6 +59,7 @@ def train(
     data: object | None = None,
     target: object | None = None,
     seeds: int | None = None,
+    stacked: bool = False,
     run_id: str | None = None,
     run_dir: str | Path | None = None,
     config_dirs: Sequence[str | Path] = (),
@@ -73,6 +75,7 @@ def train(
             the name of an option such as "digits". None: what the overrides choose, else digits.
         target: The name of the column or array to predict, or the targets themselves (N,).
         seeds: Train this many runs, with the seeds seed, seed + 1, ...
+        stacked: Train them together, as one network where their shapes allow; for small networks.
         run_id: The directory is outputs/train/ID; the run in it is resumed if it exists.
         run_dir: The directory of the run, None for a new one in outputs/train/.
         config_dirs: Directories of your own options.
@@ -91,26 +94,30 @@ def train(
     catalog, words = catalog_of(config_dirs), override_words(overrides)
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
-    _refuse(run_id, run_dir, seeds)
+    _refuse(run_id, run_dir, seeds, stacked)
     with session(argument.given):
         from dlexp.config.compose import load as composed
         from dlexp.workflows.train.train import Request
 
         config = composed(typed, catalog)
         place = None if run_dir is None else Path(run_dir)
-        request = Request(typed, (_call(typed, argument, seeds),), place, trusted)
+        request = Request(typed, (_call(typed, argument, seeds, stacked),), place, trusted)
         if seeds is None:
             return Run(_trained(config, request, run_id, progress), trust=trusted, data=argument.given)
-        return RunGroup(_trained_seeds(config, request, seeds, run_id, progress), trust=trusted, data=argument.given)
+        group = _trained_seeds(config, request, (seeds, stacked), run_id, progress)
+        return RunGroup(group, trust=trusted, data=argument.given)
 
 
-def _refuse(run_id: str | None, run_dir: str | Path | None, seeds: int | None) -> None:
+def _refuse(run_id: str | None, run_dir: str | Path | None, seeds: int | None, stacked: bool) -> None:
     """Raise ConfigError for arguments that are wrong or cannot be combined."""
     if run_id is not None and run_dir is not None:
         rule = "cannot be combined with run_dir: run_id names a directory and resumes the run in it"
         raise ConfigError.one("run_id", run_id, rule, "Remove one of the two.", code="cannot-combine")
     if seeds is not None and seeds < 1:
         raise ConfigError.one("seeds", seeds, "must be a whole number >= 1", code="out-of-range")
+    if stacked and seeds is None:
+        rule = "trains several runs together, and this is one run"
+        raise ConfigError.one("stacked", stacked, rule, "Add seeds=10.", code="no-effect")
     if run_id is not None:
         refuse_bad_name("run_id", run_id)
 
@@ -127,16 +134,18 @@ def _trained(config: RunConfig, request: Request, run_id: str | None, progress: 
     return str(train_under_id(config, request, run_id, display)["run"])
 
 
-def _trained_seeds(config: RunConfig, request: Request, seeds: int, run_id: str | None, progress: bool) -> str:
-    """Train several seeds; returns their directory."""
+def _trained_seeds(
+    config: RunConfig, request: Request, how: tuple[int, bool], run_id: str | None, progress: bool
+) -> str:
+    """Train several seeds; returns their directory. `how`: their number, and whether together."""
     from dlexp.api.progress import progress_of
     from dlexp.workflows.train.run_id import train_seeds_under_id
     from dlexp.workflows.train.seeds import train_seeds
 
-    display = progress_of(progress)
+    display, (seeds, stacked) = progress_of(progress), how
     if run_id is None:
-        return str(train_seeds(config, request, seeds, display)["group"])
-    return str(train_seeds_under_id(config, request, run_id, seeds, display)["group"])
+        return str(train_seeds(config, request, seeds, display, is_stacked=stacked)["group"])
+    return str(train_seeds_under_id(config, request, run_id, seeds, display, is_stacked=stacked)["group"])
 
 
 @explains_its_arguments
@@ -188,12 +197,12 @@ def load_group(group: str | Path, *, trust: Sequence[str] = ()) -> RunGroup:
     return RunGroup(named_run(str(group)), trust=trust)
 
 
-def _call(words: Sequence[str], argument: DataArgument, seeds: int | None) -> str:
+def _call(words: Sequence[str], argument: DataArgument, seeds: int | None, stacked: bool) -> str:
     """The call that trains this run, for command.txt; what was handed over is named by its type and shape."""
     if argument.given is None:
-        more = [] if seeds is None else ["--seeds", str(seeds)]
+        more = [] if seeds is None else ["--seeds", str(seeds), *(("--stacked",) if stacked else ())]
         return " ".join(["dlexp train", *more, *map(shell_word, words)])
     content = "frame" if argument.words[0].endswith("dataframe") else "arrays"
     shown = [repr(word) for word in words if word not in argument.words[:1]]
-    more = [] if seeds is None else [f"seeds={seeds}"]
+    more = [] if seeds is None else [f"seeds={seeds}", *(("stacked=True",) if stacked else ())]
     return f"dlexp.train({', '.join([*shown, f'data={content}', *more])})"

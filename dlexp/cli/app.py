@@ -57,6 +57,11 @@ COMMANDS = (
         "results.explain:explain_run",
         "Explain outputs of a run: which pixels, columns or steps they depend on.",
     ),
+    Command(
+        "doctor",
+        "results.doctor:doctor",
+        "Diagnose a run, or a configuration before it is trained.",
+    ),
     Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),
     Command("adapt", "results.adapt:adapt", "Adapt the normalization layers of a run to other data."),
     Command("replay", "training.replay:replay", "Repeat the failed training step of a run."),

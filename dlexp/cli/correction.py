@@ -24,7 +24,15 @@ from dlexp.text.nearest import misspelled_name, shortened
 from dlexp.text.quoting import shell_word
 
 _NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
-_COMPOSED = ("train", "config", "summary", "profile", "lr-find", "verify")  # commands whose overrides are a whole run
+_COMPOSED = (
+    "train",
+    "config",
+    "summary",
+    "profile",
+    "lr-find",
+    "verify",
+    "doctor",
+)  # commands whose overrides are a whole run
 _OF_OTHER_RUNS = ("-m", "--multirun", "--resume", "--from", "--config", "--run-id")
 _MAY_STAND_ALONE = ("--resume", "--plot-schedule")
 _TARGET = "data.target="

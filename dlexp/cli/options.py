@@ -282,6 +282,14 @@ RunOrOverrides = Annotated[
         autocompletion=completion.runs_and_overrides,
     ),
 ]
+RunOrConfiguration = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN] [GROUP=OPTION | KEY=VALUE]...",
+        help="a run with overrides such as trainer.device, default: the latest run; or the words of a run to train",
+        autocompletion=completion.runs_and_overrides,
+    ),
+]
 StopAt = Annotated[
     list[int] | None,
     typer.Option("--at", metavar="UPDATE", help="stop after this update instead of once per kind of stop; repeatable"),

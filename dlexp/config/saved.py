@@ -17,6 +17,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.config.files.words import file_words, place_of
 from dlexp.config.files.yaml_files import leaves_of, read_yaml
+from dlexp.config.files.yaml_text import yaml_text
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import leaves, shown
 from dlexp.config.text_values import with_texts
@@ -28,8 +29,7 @@ from dlexp.text.quoting import shell_word
 
 def to_yaml(config: RunConfig) -> str:
     """Return the text of config.yaml: the choices, then every value; floats keep every digit."""
-    text: str = OmegaConf.to_yaml(OmegaConf.create({"choices": dict(config.choices), **config.tree}))
-    return text
+    return yaml_text({"choices": dict(config.choices), **config.tree})
 
 
 def overrides_to_yaml(overrides: list[str]) -> str:
@@ -38,7 +38,7 @@ def overrides_to_yaml(overrides: list[str]) -> str:
     for file, words in groupby(zip(files, overrides, strict=True), key=lambda pair: pair[0]):
         if any(files):
             text += f"# {' '.join(map(shell_word, file))}\n" if file else "# words\n"
-        text += OmegaConf.to_yaml(OmegaConf.create([str(word) for _, word in words]))
+        text += yaml_text([str(word) for _, word in words])
     return text or "[]\n"
 
 

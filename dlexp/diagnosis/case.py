@@ -5,9 +5,11 @@ Symbols: N samples, C classes, O outputs, L layers, E epochs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from torch import nn
 
 from dlexp.data.bundle import DataBundle
 from dlexp.specs import ClassSpec, ValueSpec
@@ -92,6 +94,8 @@ class ParameterMeasure:
         size: Root mean square of its elements.
         moved: Norm of its change since the start by its norm then; None if the start is unknown.
         not_finite: Elements that are NaN or infinite, of itself or of its gradient.
+        is_asked: `trainer.freeze` or `trainer.freeze_layers` of the run freezes it.
+        is_used: The loss depends on it, in evaluation or in training mode.
     """
 
     name: str
@@ -102,6 +106,8 @@ class ParameterMeasure:
     size: float
     moved: float | None = None
     not_finite: int = 0
+    is_asked: bool = False
+    is_used: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,71 @@ class LayerMeasure:
 
 
 @dataclass(frozen=True)
+class ActivationMeasure:
+    """A place where an activation is applied, over the samples looked at, in evaluation mode.
+
+    Attributes:
+        place: Dotted path of a module that is the activation, else the function and the layer before it.
+        function: Its name.
+        after: Dotted path of the layer with weights before it, "" if there is none.
+        units: U: channels of maps, features of rows and positions; 0 for functions of several elements, as a softmax.
+        dead: Units that vary in their input, and whose derivative is below a hundredth of the largest for every sample
+            at every position.
+        constant: Units whose input is the same for all samples.
+        saturated: Share of the outputs whose derivative is below a tenth of the largest, for functions that are flat on
+            both sides; None for others.
+        saturated_units: Units for which it is, for 95 % of their outputs.
+        input_size: Mean absolute value of the inputs.
+        is_gate: Its outputs are factors of a product.
+        is_end: Its outputs are those of the network.
+    """
+
+    place: str
+    function: str
+    after: str
+    units: int
+    dead: int = 0
+    constant: int = 0
+    saturated: float | None = None
+    saturated_units: int = 0
+    input_size: float = 0.0
+    is_gate: bool = False
+    is_end: bool = False
+
+    @property
+    def dead_share(self) -> float:
+        """Dead units by units, in [0, 1]."""
+        return self.dead / self.units if self.units else 0.0
+
+    @property
+    def silent_share(self) -> float:
+        """Dead and constant units by units, in [0, 1]."""
+        return (self.dead + self.constant) / self.units if self.units else 0.0
+
+    @property
+    def saturated_share(self) -> float:
+        """Saturated units by units, in [0, 1]."""
+        return self.saturated_units / self.units if self.units else 0.0
+
+
+@dataclass(frozen=True)
+class MemoryMeasure:
+    """How far back in time the gradient of the loss reaches.
+
+    Attributes:
+        layer: Dotted path of the first recurrent layer.
+        length: Positions of at least half of the sequences looked at.
+        reach: Positions from the end up to the last one whose gradient is at least 1 % of the largest.
+        first_share: Norm of the gradient at the first position by the largest norm.
+    """
+
+    layer: str
+    length: int
+    reach: int
+    first_share: float
+
+
+@dataclass(frozen=True)
 class OutputMeasure:
     """The outputs of the network for samples of a split, in evaluation mode, without augmentation.
 
@@ -150,6 +221,9 @@ class OutputMeasure:
         class_shares: Share of each class among the targets: C, () without classes.
         predicted_shares: Share of each class among the predictions: C.
         recalls: Recall of each class: C; NaN for a class without samples.
+        sample_losses: Of each sample, by the same formula whatever the loss is: -log of the probability of its class,
+            or the mean square of its errors by the variance of the training targets: N, in the order of the split; ()
+            for targets of other kinds.
     """
 
     samples: int
@@ -161,6 +235,7 @@ class OutputMeasure:
     class_shares: Sequence[float] = ()
     predicted_shares: Sequence[float] = ()
     recalls: Sequence[float] = ()
+    sample_losses: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -173,12 +248,16 @@ class ModeLosses:
         batch_statistics: Batch normalization in training mode, all others in evaluation mode; equal to `evaluation`
             without such layers.
         smallest_batch: Samples that a batch normalization averages over, at least: the smallest batch of an epoch.
+        batch_norms: Number of layers of batch normalization.
+        refreshed: As `evaluation`, with running statistics that are means over these batches.
     """
 
     evaluation: float
     training: float
     batch_statistics: float
     smallest_batch: int
+    batch_norms: int = 0
+    refreshed: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -192,6 +271,8 @@ class NetworkMeasure:
         val: Of validation samples.
         losses: Mean losses of the same few batches of training samples, of the size that updates have, without changes
             to the samples.
+        activations: In the order of their first calls.
+        memory: Of networks with recurrent layers, None for others and for short sequences.
     """
 
     layers: Sequence[LayerMeasure]
@@ -199,6 +280,8 @@ class NetworkMeasure:
     train: OutputMeasure
     val: OutputMeasure
     losses: ModeLosses
+    activations: Sequence[ActivationMeasure] = ()
+    memory: MemoryMeasure | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +298,9 @@ class Trace:
             1/sqrt(updates) if they are noise.
         failed_at: Number of the update, from 0, whose loss, gradient or weight was not finite; None for none.
         failure: What failed, in words.
+        epochs: The columns of metrics.csv of each epoch that ended in between, without those of time.
+        failed_in: What was not finite first: data, weight, layer, loss or gradient; "" if it is unknown.
+        failed_name: Its name: inputs or targets, a layer or a parameter.
     """
 
     losses: Sequence[float]
@@ -225,6 +311,9 @@ class Trace:
     agreement: float
     failed_at: int | None = None
     failure: str = ""
+    failed_in: str = ""
+    failed_name: str = ""
+    epochs: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -249,17 +338,48 @@ class Twin:
 Start = Literal["initial", "stored"]
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of networks that no word makes, for a trial.
+
+    Attributes:
+        name: What it is remembered by.
+        apply: Changes the networks in place, before an optimizer is made.
+    """
+
+    name: str
+    apply: Callable[[nn.ModuleDict], object]
+
+
 class Twins(Protocol):
     """Trains a twin of the run for some updates, in memory; what was trained once is remembered."""
 
-    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+    ) -> Twin:
         """Train with `words` as further overrides.
 
         Args:
             words: The changes, none for the run itself.
             start: Whether from the initial weights or from the stored state.
             updates: How many updates, None for as many as pay: at least 50, and all of a small run.
+            change: A change that no word makes.
         """
+
+
+@dataclass(frozen=True)
+class IdealLosses:
+    """The losses of outputs that are right for every sample.
+
+    Attributes:
+        probabilities: Of outputs that are 1 for the right class, and 0 for the others.
+        scores: Of outputs that are 30 times as large, as logits are.
+        bounded: Of outputs that are 1 for the right class, and -1 for the others.
+    """
+
+    probabilities: float
+    scores: float
+    bounded: float
 
 
 @dataclass(frozen=True)
@@ -276,6 +396,8 @@ class Case:
         history: None before training.
         twin: Trains with changes.
         notes: What could not be measured, and why.
+        constant_loss: The loss of the best equal outputs for all training samples looked at, None if there is none.
+        ideal: The losses of outputs that name the right class, None for other targets.
     """
 
     facts: RunSettings
@@ -287,6 +409,8 @@ class Case:
     last: Trace | None = None
     history: History | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    constant_loss: float | None = None
+    ideal: IdealLosses | None = None
 
     @property
     def classes(self) -> ClassSpec | None:

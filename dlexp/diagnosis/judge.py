@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.verdict import Fault, Verdict
+from dlexp.diagnosis.consequences import FOLLOWS
+from dlexp.diagnosis.verdict import Verdict
 from dlexp.findings import SEVERITIES
 
 Rule = Callable[[Case], Iterator[Verdict]]
 
-# Fault -> faults that follow from it, so that they are told as notes behind it.
-_FOLLOWS: Mapping[Fault, Sequence[Fault]] = {}
-
 
 def judge(case: Case, rules: Sequence[Rule]) -> list[Verdict]:
-    """The verdicts of all rules, the gravest and surest first; what follows from another one comes after it."""
-    found = [verdict for rule in rules for verdict in rule(case)]
-    return sorted(
-        found, key=lambda verdict: (_follows(verdict, found), SEVERITIES.index(verdict.severity), -verdict.confidence)
-    )
+    """The verdicts of all rules, in the order of `ordered`."""
+    return ordered([verdict for rule in rules for verdict in rule(case)])
 
 
-def _follows(verdict: Verdict, all_found: Sequence[Verdict]) -> bool:
-    return any(verdict.code in _FOLLOWS.get(other.code, ()) for other in all_found if other is not verdict)
+def ordered(found: Sequence[Verdict]) -> list[Verdict]:
+    """The gravest and surest first, each followed by what comes of it, as notes: one fault is one warning."""
+    by_weight = sorted(found, key=lambda one: (SEVERITIES.index(one.severity), -one.confidence))
+    roots = [one for one in by_weight if _root_of(one, by_weight) is None]
+    first: list[Verdict] = []
+    for root in roots:
+        own = [one for one in by_weight if one not in roots and _root_of(one, by_weight) is root]
+        first += [root, *(_as_consequence(one, root) for one in own)]
+    return first
+
+
+def _root_of(verdict: Verdict, found: Sequence[Verdict]) -> Verdict | None:
+    """The gravest verdict that it follows from and that follows from no other one, None if there is none.
+
+    A note explains nothing that is graver than itself.
+    """
+    causes = [
+        other
+        for other in found
+        if verdict.code in FOLLOWS.get(other.code, ())
+        and SEVERITIES.index(other.severity) <= max(SEVERITIES.index(verdict.severity), SEVERITIES.index("warning"))
+    ]
+    for cause in causes:
+        return _root_of(cause, found) or cause
+    return None
+
+
+def _as_consequence(verdict: Verdict, root: Verdict) -> Verdict:
+    return replace(verdict, severity="note", cause=f"It follows from {root.code}. {verdict.cause}")

@@ -68,8 +68,8 @@ class Evidence:
         return f"{self.measure}: {self.value:.4g}, {self.side} {self.limit:.4g}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dict(vars(self))
+        """Plain values for JSON, and the line for people."""
+        return {**vars(self), "text": self.text()}
 
 
 @dataclass(frozen=True)

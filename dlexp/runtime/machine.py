@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import socket
 import subprocess
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,23 @@ def source_hash(package: str) -> str | None:
         return None
     origin = Path(spec.origin)
     files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations is not None else [origin]
+    return _hash_of(origin.parent, tuple((file, *_look(file)) for file in files))
+
+
+@lru_cache(maxsize=16)
+def _hash_of(folder: Path, looks: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """The hash of files that look like this; runs in a row have the same, and reading hundreds of files takes long."""
     digest = hashlib.sha256()
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(origin.parent)} {len(content)}\n".encode() + content)
+    for file, *_ in looks:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(folder)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def _look(file: Path) -> tuple[int, int, int]:
+    """Number, time of the last change, and size of a file, which a change of it changes."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -32,6 +32,7 @@ from dlexp.tune.storage.requeue import (
     REQUEUED,
     claim,
     counts,
+    is_to_run_alone,
     requeue,
     requeue_abandoned,
     requeued_from,
@@ -45,13 +46,15 @@ _BEAT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: group choices, values by path, and the number of the trial that it continues, None if new."""
+    """A trial to run: group choices, values by path, the number of the trial that it continues, None if new, and
+    whether it may be in no stack."""
 
     trial: Trial
     chosen: dict[str, str]
     values: dict[str, Any]
     is_baseline: bool
     continues: int | None
+    is_alone: bool = False
 
 
 class Study:
@@ -173,7 +176,8 @@ class Study:
             claim(trial)
             drawn = self._drawn(trial, chosen, values)
         self._mine[trial.number] = trial
-        return Proposal(trial, *drawn, bool(trial.user_attrs.get(BASELINE)), requeued_from(trial))
+        is_baseline = bool(trial.user_attrs.get(BASELINE))
+        return Proposal(trial, *drawn, is_baseline, requeued_from(trial), is_to_run_alone(trial))
 
     def beat(self) -> None:
         """Record periodically that this process is alive, so that its trials are not requeued and its time counts."""
@@ -214,10 +218,10 @@ class Study:
         """Record a failed trial."""
         self._end(trial, TrialState.FAIL, reason)
 
-    def requeue(self, trial: FrozenTrial | Trial, reason: str) -> None:
-        """Replace an interrupted trial by a queued one with the same parameters."""
+    def requeue(self, trial: FrozenTrial | Trial, reason: str, *, alone: bool = False) -> None:
+        """Replace an interrupted trial by a queued one with the same parameters; `alone`: to be in no stack."""
         with self._store.turn(self._study.study_name):
-            requeue(self._study, trial.number, reason)
+            requeue(self._study, trial.number, reason, alone=alone)
             self._mine.pop(trial.number, None)
             self._store.sync()
 

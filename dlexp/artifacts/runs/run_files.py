@@ -104,6 +104,27 @@ _EXPLANATION = Record(
         "checks": OrNull(OBJECT),
     },
 )
+_DIAGNOSIS = Record(
+    required={
+        "findings": ListOf(
+            Record(
+                required={
+                    **dict.fromkeys(("code", "severity", "what"), TEXT),
+                    "evidence": ListOf(Record(required={"measure": TEXT}, optional={"value": ANY, "limit": ANY})),
+                },
+                optional={**dict.fromkeys(("cause", "action", "line", "layer", "source"), TEXT), "remedy": _TEXTS},
+            )
+        ),
+    },
+    optional={
+        "run": TEXT,
+        "examined": TIME,
+        "rules": WHOLE,
+        "counts": MapOf(WHOLE),
+        "measures": MapOf(OrNull(NUMBER)),
+        "notes": _TEXTS,
+    },
+)
 _STUDY = Record(
     optional={
         **dict.fromkeys(("study", "metric", "direction", "reason", "command"), TEXT),
@@ -141,6 +162,7 @@ SHAPES: Mapping[str, Shape] = {
         }
     ),
     "explain.json": _EXPLANATION,
+    "doctor.json": _DIAGNOSIS,
     "study.json": _STUDY,
     "lr_find.json": Record(
         optional={"suggestion": OrNull(NUMBER), "data": TEXT, "model": TEXT, "parameters": WHOLE},

@@ -118,6 +118,11 @@ class TrainerConfig:
         min=0,
     )
     test: bool = key_field(False, "bool", "evaluate the best weights on the test split after training")
+    doctor: bool = key_field(
+        False,
+        "bool",
+        "look at each epoch and report what is surely wrong; the run is neither changed nor stopped",
+    )
 
 
 @dataclass(frozen=True)

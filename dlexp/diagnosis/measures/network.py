@@ -5,9 +5,11 @@ Symbols: B samples of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import sqrt
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from dlexp.diagnosis.case import LayerMeasure, ModeLosses, ParameterMeasure
 from dlexp.engine.evaluate import seeded
 from dlexp.networks.inspection.outputs import as_found, innermost, layers_of, recording
 from dlexp.networks.inspection.statistics import ActivationStatistics
-from dlexp.networks.modes import set_mode
+from dlexp.networks.modes import evaluation_mode, kept_buffers, set_mode
 from dlexp.runtime.seed import kept_randomness
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Sequences
@@ -76,7 +78,10 @@ def measure_layers(networks: nn.ModuleDict, sampled: Sampled) -> list[LayerMeasu
 
 
 def measure_parameters(
-    networks: nn.ModuleDict, sampled: Sampled, initial: Mapping[str, Tensor] | None, trained_later: Sequence[str] = ()
+    networks: nn.ModuleDict,
+    sampled: Sampled,
+    initial: Mapping[str, Tensor] | None,
+    frozen_until: Mapping[str, int | None] = MappingProxyType({}),
 ) -> list[ParameterMeasure]:
     """Every parameter with the gradient of the mean loss over all batches, in evaluation mode.
 
@@ -84,15 +89,19 @@ def measure_parameters(
         networks: In any mode; no gradient is accumulated in them.
         sampled: The batches.
         initial: Name -> tensor before training, None if it is unknown.
-        trained_later: Names of parameters that are frozen now and will be trained.
+        frozen_until: Name of each parameter that the run freezes -> the epoch in which it is trained, None for never.
     """
     parameters = dict(networks.named_parameters())
     learned = {name: p for name, p in parameters.items() if p.requires_grad}
     sums: dict[str, Tensor] = {}
-    with kept_randomness(), as_found(networks):
+    with kept_randomness(), as_found(networks), _differentiable(networks):
         for batch in seeded(sampled.batches, sampled.seed):
             for name, gradient in _gradients(networks, sampled.task, batch, learned).items():
                 sums[name] = gradient if name not in sums else sums[name] + gradient
+        set_mode(networks, True)  # some layers, such as auxiliary outputs, are called in training alone
+        rest = {name: p for name, p in learned.items() if name not in sums}
+        first = seeded(sampled.batches[:1], sampled.seed) if rest else ()
+        used = {*sums, *(name for batch in first for name in _gradients(networks, sampled.task, batch, rest))}
     found = []
     for name, parameter in parameters.items():
         mean = sums[name] / len(sampled.batches) if name in sums else None
@@ -104,11 +113,13 @@ def measure_parameters(
                 name,
                 parameter.numel(),
                 parameter.dim(),
-                not parameter.requires_grad and name not in trained_later,
+                not parameter.requires_grad and frozen_until.get(name) is None,
                 None if mean is None else _size(mean),
                 _size(values),
                 None if initial is None else _moved(values, initial[name].float()),
                 bad,
+                name in frozen_until,
+                name in used or not parameter.requires_grad,
             )
         )
     return found
@@ -131,7 +142,29 @@ def measure_losses(networks: nn.ModuleDict, sampled: Sampled) -> ModeLosses:
         _loss(networks, sampled, to_training),
         _loss(networks, sampled, to_batch_statistics) if norms else evaluation,
         sampled.smallest_batch,
+        len(norms),
+        _refreshed(networks, sampled, norms) if norms else evaluation,
     )
+
+
+def _refreshed(networks: nn.ModuleDict, sampled: Sampled, norms: Sequence[nn.modules.batchnorm._BatchNorm]) -> float:
+    """The mean loss in evaluation mode, with running statistics of the batches themselves."""
+    norms = [norm for norm in norms if norm.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    with kept_buffers(networks):
+        try:
+            with evaluation_mode(networks):
+                for norm in norms:
+                    norm.reset_running_stats()
+                    norm.momentum = None  # means of equal weights
+                    norm.train()
+                with kept_randomness(), torch.no_grad():
+                    for batch in seeded(sampled.batches, sampled.seed):
+                        sampled.task.predict(dict(networks.items()), batch)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+        return _loss(networks, sampled, lambda: None)
 
 
 def _loss(networks: nn.ModuleDict, sampled: Sampled, change: Callable[[], None]) -> float:
@@ -158,6 +191,23 @@ def _gradients(
         given = torch.autograd.grad(value, list(learned.values()), allow_unused=True)
         found |= {name: g.detach().to_dense().float() for name, g in zip(learned, given, strict=True) if g is not None}
     return found
+
+
+def _differentiable(networks: nn.ModuleDict) -> AbstractContextManager[object]:
+    """Recurrent layers of cuDNN have no gradient in evaluation mode; those of torch have."""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in networks.modules())
+    return without_cudnn() if recurrent else nullcontext()
+
+
+@contextmanager
+def without_cudnn() -> Iterator[None]:
+    """Let layers run without cuDNN; `torch.backends.cudnn.flags` fails where digits of layers were set one by one."""
+    was_enabled = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = was_enabled
 
 
 def _size(values: Tensor) -> float:

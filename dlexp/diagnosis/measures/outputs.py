@@ -6,6 +6,7 @@ Symbols: N samples, B samples of a batch, C classes, O outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,12 @@ from dlexp.engine.evaluate import seeded
 from dlexp.networks.inspection.outputs import as_found, recording
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import kept_randomness
-from dlexp.specs import ClassSpec, DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction
 
 _CLOSE_TO_ONE = 1e-3
+_LEAST = 1e-12  # probability that a loss is computed of
 
 
 def measure_outputs(
@@ -36,6 +38,7 @@ def measure_outputs(
         seed: Of the run, for losses that draw noise.
     """
     state, taken, counted = task.metric_state(), _Taken(), _Classes.of(spec)
+    losses: list[Tensor] = []
     layers = {name: network for name, network in networks.items() if name != "loss"}
     with (
         kept_randomness(),
@@ -50,7 +53,31 @@ def measure_outputs(
             taken.count += len(batch)
             if counted is not None:
                 counted.add(prediction)
-    return taken.measure(state.compute(), counted)
+            losses.append(_sample_losses(prediction, spec))
+    measured = taken.measure(state.compute(), counted)
+    return replace(measured, sample_losses=torch.cat(losses).tolist() if losses else ())
+
+
+def _sample_losses(prediction: Prediction, spec: DataSpec) -> Tensor:
+    """(B,) as `OutputMeasure.sample_losses`, (0,) for other kinds of targets."""
+    targets, outputs = prediction.targets, prediction.outputs.detach()
+    if targets is None:
+        return torch.zeros(0)
+    if isinstance(spec.targets, ClassSpec) and targets.dim() == 1 and outputs.dim() == 2:
+        own = targets.long()[:, None]
+        if outputs.shape[1] != len(spec.targets.names):
+            return torch.zeros(0)
+        if prediction.logits is not None:
+            return -prediction.logits.detach().double().log_softmax(dim=1).gather(1, own)[:, 0].cpu()
+        positive = outputs.double().clamp_min(0)  # scores that are no probabilities count as right or wrong
+        if bool(((positive.sum(dim=1) - 1).abs() < _CLOSE_TO_ONE).all()):
+            return -positive.gather(1, own)[:, 0].clamp_min(_LEAST).log().cpu()
+        return (outputs.argmax(dim=1) != targets).double().cpu()
+    if isinstance(spec.targets, ValueSpec) and targets.shape == outputs.shape:
+        std = torch.tensor(spec.targets.std, dtype=torch.float64)
+        errors = (outputs.double() - targets.double()).cpu().flatten(1) / std
+        return errors.square().mean(dim=1)
+    return torch.zeros(0)
 
 
 class _Taken:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.diagnosis.case import Trace
+from dlexp.diagnosis.measures.failure import locate_failure
 from dlexp.engine.loop import Course, Update
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import Diverged, Interrupted
@@ -43,7 +44,8 @@ def watch(course: Course[str], updates: int) -> Trace:
     except StopIteration:
         pass
     except Diverged as error:
-        trace.failed_at, trace.failure = len(trace.losses), error.what
+        trace.failed_at, trace.failure = trace.made, error.what
+        trace.failed_in, trace.failed_name = locate_failure(update)
     except Interrupted:
         pass
     finally:
@@ -57,6 +59,9 @@ class _Trace:
     norms: list[float] = field(default_factory=list)
     failed_at: int | None = None
     failure: str = ""
+    failed_in: str = ""
+    failed_name: str = ""
+    made: int = 0
     _clipped: int = 0
     _ratios: dict[str, list[float]] = field(default_factory=dict)
     _gradients: dict[str, list[float]] = field(default_factory=dict)
@@ -72,15 +77,17 @@ class _Trace:
         sums = dict(state.sums.totals())
         norm = _Norm(weights)
         rules = _watched_rules(update.rules, norm)
+        scale = state.scaler.get_scale()  # of fp16, that the gradient is multiplied by
         train_step(update.task, state, update.micro_batches, rules)
         if is_watched:
             self._compare(weights, before)
         self.losses.append(_added_mean(sums, dict(state.sums.totals())))
-        self.norms.append(norm.value)
+        self.norms.append(norm.value / scale)
         limit = update.rules.clip_norm
-        self._clipped += limit is not None and norm.value > limit
+        self._clipped += limit is not None and norm.value / scale > limit
         if not all(bool(torch.isfinite(p).all()) for p in weights.values()):
             raise Diverged("a weight is not finite after the update", "")
+        self.made += 1
 
     def _compare(self, weights: dict[str, nn.Parameter], before: dict[str, Tensor]) -> None:
         self._watched += 1
@@ -110,6 +117,8 @@ class _Trace:
             min(1.0, norm / sqrt(mean_square)) if mean_square > 0 else 0.0,
             self.failed_at,
             self.failure,
+            self.failed_in,
+            self.failed_name,
         )
 
 

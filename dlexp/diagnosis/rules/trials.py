@@ -1,16 +1,130 @@
-"""What trials say, in numbers that rules compare."""
+"""What trials say, in numbers that rules compare.
+
+All comparisons are of losses by the drop from the loss without knowledge: shares of what can be learned, which do not
+depend on the scale of a loss or on where its floor is.
+"""
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, log
 
-from dlexp.diagnosis.case import Case, Start
+from dlexp.diagnosis.case import Case, OutputMeasure, Start, Twin
+from dlexp.diagnosis.verdict import Evidence
+
+_TINY = 1e-12
+_MOST = 10.0  # drops that a lead counts at most, where a run is far above its start
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The losses that weights have reached, of training and validation samples; infinite where they failed."""
+
+    train: float
+    val: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A trial: its words, the losses that it reached, and its lead over the run."""
+
+    words: tuple[str, ...]
+    reached: Reached
+    lead: float
+
+    @property
+    def loss(self) -> float:
+        """Training and validation loss together, by which trials are ranked."""
+        return self.reached.train + self.reached.val
 
 
 def loss_with(case: Case, *words: str, start: Start = "initial", split: str = "train") -> float:
     """The loss over samples of a split after the updates of a trial; infinite if it failed or is not finite."""
-    twin = case.twin(*words, start=start)
+    reached = reached_by(case.twin(*words, start=start))
+    return reached.train if split == "train" else reached.val
+
+
+def reached_by(twin: Twin) -> Reached:
+    """What a trial reached."""
     if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
-        return inf
-    loss = getattr(twin.after, split).metrics.get("loss", inf)
+        return Reached(inf, inf)
+    return Reached(_loss(twin.after.train), _loss(twin.after.val))
+
+
+def reached_by_run(case: Case) -> Reached:
+    """The last training loss and the best validation loss of a run; before a run, those of a trial without changes."""
+    if case.history is None or case.end is None:
+        return reached_by(case.twin())
+    known = [value for value in case.history.of("val/loss") if isfinite(value)]
+    return Reached(_loss(case.end.train), min([*known, _loss(case.end.val)]))
+
+
+def without_knowledge(case: Case) -> Reached:
+    """The losses before training, or those of constant predictions where they are known and lower."""
+    start = case.start or case.twin().before
+    if start is None:
+        return Reached(inf, inf)
+    return Reached(_chance(case, start.train), _chance(case, start.val))
+
+
+def lead(case: Case, trial: Reached, run: Reached) -> float:
+    """What of the drop of a trial, from the loss without knowledge, the run has not reached: the smaller of two splits.
+
+    0 for equal losses, 1 for a run that has learned nothing; -inf for a trial that failed or learned nothing.
+    """
+    base = without_knowledge(case)
+    shares = []
+    for its, own, least in ((trial.train, run.train, base.train), (trial.val, run.val, base.val)):
+        if not isfinite(its) or not its < least:
+            return -inf
+        ceiling = least if isfinite(least) else max(own, its)
+        drop = max(ceiling - its, _TINY)
+        shares.append(min(_MOST, (own - its) / drop) if isfinite(own) else _MOST)
+    return min(shares)
+
+
+def attempt(
+    case: Case, words: Sequence[str], run: Reached, start: Start = "initial", updates: int | None = None
+) -> Attempt:
+    """A trial with `words`, compared with what the run reached."""
+    reached = reached_by(case.twin(*words, start=start, updates=updates))
+    return Attempt(tuple(words), reached, lead(case, reached, run))
+
+
+def best_of(case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
+    """The best of some trials in turn, ended by the first that is worse than one before it; None if none leads."""
+    best: Attempt | None = None
+    for words in all_words:
+        made = attempt(case, words, run, start)
+        if made.lead > 0 and (best is None or made.loss < best.loss):
+            best = made
+        elif best is not None:
+            break
+    return best
+
+
+def trial_evidence(made: Attempt, limit: float) -> Evidence:
+    """The lead of a trial as evidence."""
+    words = " ".join(made.words) or "more updates"
+    return Evidence(
+        f"training and validation loss with {words}: share of their drop that the run does not reach",
+        made.lead,
+        limit,
+        is_trial=True,
+    )
+
+
+def _chance(case: Case, output: OutputMeasure) -> float:
+    known = [_loss(output)]
+    if output.class_shares and case.facts.loss == "CrossEntropy":
+        known.append(-sum(share * log(share) for share in output.class_shares if share > 0))
+    r2 = output.metrics.get("r2")
+    if r2 is not None and isfinite(r2) and case.facts.loss == "MSE":
+        known.append(_loss(output) / max(1 - r2, _TINY))
+    return min(known)
+
+
+def _loss(output: OutputMeasure) -> float:
+    loss = output.metrics.get("loss", inf)
     return loss if isfinite(loss) else inf

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from dlexp.report.figures.axis_scale import linear_scale, log_scale
 from dlexp.report.figures.fonts import make_readable
+from dlexp.report.figures.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
+from dlexp.report.figures.png import png_bytes
 from dlexp.report.number_format import is_share
 from dlexp.report.number_format import number as spoken
 
 _WIDE = 20.0  # a loss that spans more than this factor has a logarithmic axis
+_INTERVALS, _EPOCHS = 7, 8  # between the ticks of an axis
 _TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
@@ -36,52 +37,64 @@ def curves_png(
     names = [name for name in dict.fromkeys(measured) if name]
     panels = [*names, "lr"]
     width = min(2 if len(panels) == 4 else 3, len(panels), most_columns)
-    height = -(-len(panels) // width)
-    figure = Figure(figsize=(4.2 * width, 3.1 * height), layout="constrained", dpi=110)
     epochs = [int(row["epoch"]) for row in rows]
+    marker = "o" if len(epochs) < 3 else ""
+    charts = []
     for number, name in enumerate(panels):
-        axes = figure.add_subplot(height, width, number + 1)
-        lines = {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
+        colors = {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
         if name == "lr":
-            lines = dict(zip(rates, cycle((_LR, _TRAIN, _VAL, _BEST)), strict=False))
-        curves = {column: _values(rows, column) for column in lines if column in columns}
-        for column, values in curves.items():
-            style = "--" if column.startswith("train/") else "-"  # distinguishable in grayscale
-            marker = "o" if len(epochs) < 3 else None
-            axes.plot(epochs, values, color=lines[column], linestyle=style, label=column, marker=marker)
-        if best_epoch:
-            axes.axvline(best_epoch, color=_BEST, linestyle=":", label=f"best {monitor}" if number == 0 else None)
-        if monitor in curves and best_epoch in epochs:
-            value = curves[monitor][epochs.index(best_epoch)]
-            label = f"{spoken(name, value)} in epoch {best_epoch}"
-            axes.plot([best_epoch], [value], "*", color=_BEST, markersize=12, markeredgecolor="white", label=label)
-        _curve_axes(axes, name, [value for values in curves.values() for value in values], len(curves))
-    return as_png(figure)
+            colors = dict(zip(rates, cycle((_LR, _TRAIN, _VAL, _BEST)), strict=False))
+        curves = []
+        for column, color in colors.items():
+            if column in columns:
+                look = LegendEntry(column, color, "--" if column.startswith("train/") else "-", marker)  # also in gray
+                curves.append(ChartCurve(_values(rows, column), look))
+        line = (float(best_epoch), LegendEntry(f"best {monitor}", _BEST, ":")) if best_epoch else None
+        charts.append(_chart(name, epochs, curves, line, _star(name, epochs, curves, best_epoch, monitor), number == 0))
+    return line_charts_png(charts, width)
 
 
 def _values(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
     return [float(row[column]) if row[column] else math.nan for row in rows]
 
 
-def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int) -> None:
-    """Title, units, scale and legend of a panel."""
-    axes.set_title("learning rate" if name == "lr" else name)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(alpha=0.25)
+def _star(
+    name: str, epochs: Sequence[int], curves: Sequence[ChartCurve], best_epoch: int, monitor: str
+) -> tuple[float, float, LegendEntry] | None:
+    """The mark of the best epoch on the curve of the metric that decides it."""
+    monitored = next((curve for curve in curves if curve.look.label == monitor), None)
+    if monitored is None or best_epoch not in epochs:
+        return None
+    value = monitored.values[epochs.index(best_epoch)]
+    label = f"{spoken(name, value)} in epoch {best_epoch}"
+    return float(best_epoch), value, LegendEntry(label, _BEST, "none", "*")
+
+
+def _chart(
+    name: str,
+    epochs: Sequence[int],
+    curves: Sequence[ChartCurve],
+    line: tuple[float, LegendEntry] | None,
+    star: tuple[float, float, LegendEntry] | None,
+    explains_line: bool,
+) -> LineChart:
+    """A panel with its title, units, scale and legend."""
+    values = [value for curve in curves for value in curve.values]
     finite = [value for value in values if math.isfinite(value)]
-    if is_share(name):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if name.endswith("loss") and finite and min(finite) > 0 and max(finite) / min(finite) > _WIDE:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    labels = axes.get_legend_handles_labels()[1]
-    if len(labels) > 1 or num_curves > 1:
-        axes.legend(fontsize="small")
-    elif labels and name != "lr":
-        axes.set_title(labels[0])  # a legend could cover the only curve
+        vertical = log_scale(finite)
+    else:
+        vertical = linear_scale(values, _INTERVALS, percent=is_share(name))
+    places = [*map(float, epochs), *([line[0]] if line else [])]
+    horizontal = linear_scale(places, _EPOCHS, integers=True)
+    legend = tuple(curve.look for curve in curves)
+    legend += (line[1],) if line is not None and explains_line else ()
+    legend += (star[2],) if star is not None else ()
+    title = "learning rate" if name == "lr" else name
+    if len(legend) == 1:
+        title = title if name == "lr" else legend[0].label  # a legend could cover the only curve
+        legend = ()
+    return LineChart(title, "epoch", list(map(float, epochs)), curves, horizontal, vertical, line, star, legend)
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
@@ -91,7 +104,6 @@ def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
         figure: The figure.
         formulas: Whether dollar signs delimit formulas (10^-3 on an axis).
     """
-    buffer = io.BytesIO()
     canvas = FigureCanvasAgg(figure)
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     for text in texts if not formulas else ():
@@ -101,5 +113,4 @@ def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
         # matplotlib warns if placing the legend took more than a second, as on a busy machine.
         warnings.filterwarnings("ignore", message="Creating legend with loc=")
         # `savefig` draws twice, the first time for the layout, which drawing makes by itself.
-        canvas.print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
+        return png_bytes(canvas)

@@ -211,13 +211,28 @@ def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> byt
     Args:
         images: (K, 1 or 3, H, W), 0 black and 1 white; K >= 1.
         captions: (true, predicted, confidence) of each image.
-        title: Above the grid.
+        split: Name of their split.
     """
+    title = f"{split}: the {len(images)} worst mistakes" if len(images) > 1 else f"{split}: the only mistake"
+    return _captioned(images, captions, f"{title}, true → predicted")
+
+
+def suspected_labels_png(images: Floats, captions: Sequence[Caption]) -> bytes:
+    """A grid of images whose labels are probably wrong.
+
+    Args:
+        images: (K, 1 or 3, H, W), 0 black and 1 white; K >= 1.
+        captions: (given class, likelier class, number of the sample) of each image.
+    """
+    title = f"the {len(images)} surest of the suspected labels" if len(images) > 1 else "the suspected label"
+    return _captioned(images, captions, f"{title}, given → likelier")
+
+
+def _captioned(images: Floats, captions: Sequence[Caption], title: str) -> bytes:
+    """A grid of images, with two names and a text below each other on each."""
     values = [each for caption in captions for each in caption[:2] if isinstance(each, float)]
     shown = iter(distinct_texts(values))
     labels = [tuple(next(shown) if isinstance(each, float) else each for each in caption) for caption in captions]
-    title = f"{split}: the {len(images)} worst mistakes" if len(images) > 1 else f"{split}: the only mistake"
-    title += ", true → predicted"
     width = min(5, len(images))
     height = -(-len(images) // width)
     # Manual layout: matplotlib's layout engine takes longer than all other figures together.

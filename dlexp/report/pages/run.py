@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.report.number_format import number
+from dlexp.report.pages.diagnosis import diagnosis_section
 from dlexp.report.pages.evaluation import evaluated_section
 from dlexp.report.pages.explanations import explanations_section
 from dlexp.report.pages.html import (
@@ -54,6 +55,7 @@ def run_page(story: RunStory, version: str) -> str:
     sections = [
         Section("Summary", _summary(story)),
         Section("Notices", (bullet_list(found),) if (found := notices(story)) else ()),
+        diagnosis_section(story),
         Section("Curves", _curves(story)),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),

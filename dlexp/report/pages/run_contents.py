@@ -73,12 +73,14 @@ class RunStory:
         meta: meta.json.
         command: The command line, "" if unknown.
         columns, rows: metrics.csv.
-        pictures: Name -> PNG: curves, curves_narrow for a phone, lr_find.
+        pictures: Name -> PNG: curves, curves_narrow for a phone, lr_find, suspected_labels.
         files: (path within the directory, bytes).
         packages: name==version of installed packages.
         problems: Messages about files that could not be read.
         inspected: Name -> PNG of `dlexp inspect`.
         explained: Explanations, by method.
+        diagnosis: doctor.json, {} if the run was not examined.
+        watched: Findings of doctor.jsonl, made while the run trained.
     """
 
     name: str
@@ -97,6 +99,8 @@ class RunStory:
     problems: Sequence[str]
     inspected: Mapping[str, bytes] = field(default_factory=dict)
     explained: Sequence[Explained] = ()
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    watched: Sequence[Mapping[str, Any]] = ()
 
     @property
     def monitor(self) -> str:

@@ -14,7 +14,7 @@ from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, own_worker_id
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 REQUEUED = "requeued"  # user attribute of an interrupted trial that was replaced
 BASELINE = "baseline"
-_CONTINUES, _WORKER, _SEEN = "continues", "worker", "seen"
+_CONTINUES, _WORKER, _SEEN, _ALONE = "continues", "worker", "seen", "alone"
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -42,8 +42,13 @@ def requeued_from(trial: Trial) -> int | None:
     return None if found is None else int(found)
 
 
-def requeue(study: optuna.Study, number: int, reason: str) -> None:
-    """Replace a running trial by a queued one with its parameters, unless it has ended."""
+def is_to_run_alone(trial: Trial) -> bool:
+    """Whether the trial was in a stack whose process ended, perhaps because of it, so that it may not be in another."""
+    return bool(trial.user_attrs.get(_ALONE, False))
+
+
+def requeue(study: optuna.Study, number: int, reason: str, *, alone: bool = False) -> None:
+    """Replace a running trial by a queued one with its parameters, unless it has ended; `alone`: in no stack."""
     frozen = next(trial for trial in study.get_trials(deepcopy=False) if trial.number == number)
     storage, trial_id = study._storage, frozen._trial_id
     try:
@@ -55,6 +60,7 @@ def requeue(study: optuna.Study, number: int, reason: str) -> None:
     attributes = {
         _CONTINUES: frozen.user_attrs.get(_CONTINUES, number),
         BASELINE: frozen.user_attrs.get(BASELINE, False),
+        _ALONE: alone or frozen.user_attrs.get(_ALONE, False),
     }
     study.enqueue_trial(planned(frozen), user_attrs=attributes)  # it may have been interrupted before drawing them
 

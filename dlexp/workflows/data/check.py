@@ -51,7 +51,7 @@ _LENIENT = {"on_bad": "skip", "allow_duplicates": True}
 
 
 @dataclass(frozen=True)
-class _Found:
+class FoundInData:
     """The findings of one kind of data, and the panels of its figure."""
 
     findings: list[Finding]
@@ -67,12 +67,8 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
         ConfigError: The settings are incompatible with the data.
     """
     bundle, refusal = _read(config, trusted)
-    findings = _of_splits(bundle, config) + _of_files(bundle, config)
-    found = _of_samples(bundle, config, refusal)
-    findings += found.findings
-    if refusal and not any(one.severity == "error" for one in findings):
-        findings.append(finding("error", "refused", refusal))
-    findings.sort(key=lambda one: SEVERITIES.index(one.severity))
+    found = find_in_data(bundle, config, refusal)
+    findings = found.findings
     tally = Counter(one.severity for one in findings)
     facts = {
         "schema": _SCHEMA,
@@ -97,6 +93,21 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     return facts
 
 
+def find_in_data(bundle: DataBundle, config: RunConfig, refusal: str = "") -> FoundInData:
+    """Look into all data; the findings are sorted, the gravest first.
+
+    Args:
+        bundle: The data.
+        config: Their settings.
+        refusal: The error that training would raise, "" if it raises none.
+    """
+    found = _of_samples(bundle, config, refusal)
+    findings = _of_splits(bundle, config) + _of_files(bundle, config) + found.findings
+    if refusal and not any(one.severity == "error" for one in findings):
+        findings.append(finding("error", "refused", refusal))
+    return replace(found, findings=sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
+
+
 def _for_all(findings: Sequence[Finding], config: RunConfig) -> str:
     """The setting that follows the advice of all findings about columns; "" for less than two of them."""
     some = [one for one in findings if one.drops]
@@ -104,7 +115,7 @@ def _for_all(findings: Sequence[Finding], config: RunConfig) -> str:
     return dropping(list(names), config.data.arguments.get("columns")) if len(some) > 1 else ""
 
 
-def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:
+def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> FoundInData:
     """The findings of images, of a table or of texts; inputs of other kinds are not looked into."""
     who, inputs = _samples(bundle), bundle.spec.inputs
     if isinstance(inputs, ImageSpec):
@@ -112,8 +123,8 @@ def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:
     if isinstance(inputs, TableSpec):
         return _of_table(bundle, config, who)
     if bundle.texts is not None and isinstance(inputs, TokenSpec) and inputs.vocabulary is not None:
-        return _Found(*text_findings(bundle, bundle.texts, who, _all_targets(bundle)))
-    return _Found([finding("note", "not-checked", f"samples are not checked: {describe_kind(inputs.kind)}")], [])
+        return FoundInData(*text_findings(bundle, bundle.texts, who, _all_targets(bundle)))
+    return FoundInData([finding("note", "not-checked", f"samples are not checked: {describe_kind(inputs.kind)}")], [])
 
 
 def _drawn(title: str, panels: Sequence[Panel]) -> bytes:
@@ -172,7 +183,7 @@ def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
     return left_out(bundle.damaged, others, config.data.arguments.get("on_bad") == "skip")
 
 
-def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:
+def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> FoundInData:
     splits = [bundle.splits[name] for name in SPLITS]
     total, white = len(who.part), bundle.preprocessing.get("white")
     scans = [scan_images(split, white, _MAX_NEAR * len(split) // max(total, _MAX_NEAR)) for split in splits]
@@ -206,7 +217,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
         )
         for number, name in enumerate(names)
     ]
-    return _Found(found, panels, among)
+    return FoundInData(found, panels, among)
 
 
 def _conflicts(bundle: DataBundle, groups: list[NDArray[np.int64]], who: duplicates.Samples) -> list[Finding]:
@@ -247,7 +258,7 @@ def _normalized(bundle: DataBundle, scan: ImageScan) -> tuple[NDArray[np.float64
     return scan.mean * scale + shift, scan.std * np.abs(scale)
 
 
-def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> _Found:
+def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> FoundInData:
     splits, arguments = [bundle.splits[name] for name in SPLITS], config.data.arguments
     inputs = [tensor_of(split.inputs).flatten(1) for split in splits]
     whole = np.concatenate([part.numpy() for part in inputs])
@@ -277,7 +288,7 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     pairs = np.stack([rows, answers], axis=1)
     found += duplicates.duplicates(duplicates.equal_groups(duplicates.rows_as_keys(pairs)), who, True, "")
     found += _conflicts(bundle, duplicates.equal_groups(rows), who)
-    return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
+    return FoundInData(found, [Panel.of(name, cells) for name, cells in columns.items()])
 
 
 def _labels(bundle: DataBundle) -> dict[str, Sequence[str]]:

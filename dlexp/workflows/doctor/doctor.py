@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files.claims import claimed
-from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.files.writing import finite_or_none, write_json
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.files.catalog import Catalog
 from dlexp.diagnosis.case import Case
 from dlexp.diagnosis.judge import judge
 from dlexp.diagnosis.rules.all_rules import RULES
 from dlexp.diagnosis.verdict import Verdict
+from dlexp.findings import SEVERITIES
 from dlexp.text.quoting import command
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, case_of_words, with_changes
+from dlexp.workflows.doctor.main_measures import main_measures
+from dlexp.workflows.doctor.suspected_labels import list_suspects
 
 SCHEMA = 1  # of doctor.json
+_HANDED_OVER = ("dataframe", "text_dataframe", "ndarrays")  # data of a Python program, which no command line has
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,16 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        counts = Counter(verdict.severity for verdict in self.findings)
         return {
             "schema": SCHEMA,
             "examined": now_utc(),
+            "counts": {severity: counts[severity] for severity in SEVERITIES},
             "findings": [
                 {**verdict.as_dict(), "line": line} for verdict, line in zip(self.findings, self.lines, strict=True)
             ],
+            "rules": len(RULES),
+            "measures": main_measures(self.case),
             "notes": list(self.case.notes),
         }
 
@@ -53,14 +62,18 @@ def examine_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> Diag
     run = RunDir.find(folder)
     case = case_of_run(run, catalog, request)
     found = judge(case, RULES)
-    return Diagnosis(case, tuple(found), tuple(_line(("train", "--from", run.path), one.remedy) for one in found))
+    is_from_python = case.facts.options.get("data") in _HANDED_OVER
+    return Diagnosis(case, tuple(found), tuple(_line_of_run(run, one.remedy, request, is_from_python) for one in found))
 
 
 def doctor_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> dict[str, Any]:
     """Judge a run, and write doctor.json in its directory; returns its content."""
     run = RunDir.find(folder)
     with claimed(run.path):
-        content = {"run": str(run.path), **examine_run(folder, catalog, request).as_dict()}
+        diagnosis = examine_run(run.path, catalog, request)
+        suspects = list_suspects(run.path, diagnosis.case, diagnosis.findings)
+        found = {"run": str(run.path), **diagnosis.as_dict(), **suspects}
+        content: dict[str, Any] = finite_or_none(found)
         write_json(run / "doctor.json", content)
     return content
 
@@ -68,10 +81,26 @@ def doctor_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> dict[
 def examine_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Diagnosis:
     """Judge a configuration before it is trained; nothing is written. Raises as `case_of_words` does."""
     case = case_of_words(words, catalog, request)
-    found = judge(case, RULES)
-    lines = (command("train", *with_changes(words, one.remedy)) if one.remedy else "" for one in found)
-    return Diagnosis(case, tuple(found), tuple(lines))
+    return report_of(case, judge(case, RULES), words, request)
 
 
-def _line(start: Sequence[Any], remedy: Sequence[str]) -> str:
-    return command(*start, *remedy) if remedy else ""
+def report_of(case: Case, found: Sequence[Verdict], words: Sequence[str], request: ExamineRequest) -> Diagnosis:
+    """The verdicts about a configuration, with the lines that train it with their remedies."""
+    is_from_python = case.facts.options.get("data") in _HANDED_OVER
+    lines = (_line_of_words(with_changes(words, one.remedy), request, is_from_python) for one in found if one.remedy)
+    return Diagnosis(case, tuple(found), tuple(next(lines) if one.remedy else "" for one in found))
+
+
+def _line_of_run(run: RunDir, remedy: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
+    if not remedy:
+        return ""
+    if is_from_python:
+        return f"dlexp.load({str(run.path)!r}).repeat({', '.join(map(repr, remedy))})"
+    return command("train", "--from", run.path, *remedy, *request.options)
+
+
+def _line_of_words(words: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
+    if is_from_python:
+        typed = [repr(word) for word in words if not word.startswith("data=")]
+        return f"dlexp.train({', '.join([*typed, 'data=...'])})"
+    return command("train", *words, *request.options)

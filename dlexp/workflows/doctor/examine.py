@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
+from dlexp.diagnosis.case import Case, Change, NetworkMeasure, Start, Trace, Twin
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
+from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.history import read_history
 from dlexp.workflows.doctor.trials import Trials
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
+
+_BRIEF_SECONDS = 25.0  # of the trials of a pre-flight, before the last one
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,18 @@ class ExamineRequest:
         trusted: Trusted packages.
         allow_changes: Whether changed data and an edited configuration are allowed.
         updates: Updates that are made again and that a trial makes; None for as many as pay.
+        is_brief: Whether a large network makes fewer updates and no trials, so that a minute is enough.
+        options: Options of the command that a remedy must repeat, such as --trust and a package.
+        say: Receives what is being done.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     trusted: tuple[str, ...] = ()
     allow_changes: bool = False
     updates: int | None = None
+    is_brief: bool = False
+    options: tuple[str, ...] = ()
+    say: Callable[[str], None] = field(default=lambda text: None)
 
 
 def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
@@ -49,12 +59,15 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
         ConfigError: The configuration was edited, or does not fit any more.
         DataError: The data cannot be read, or have changed.
     """
+    request.say("data and network")
     config = load_saved(run / "config.yaml", dict(request.changes))
     bundle = data_as_in(run, config, request.trusted)
     examined, notes = _at_start(config, request, bundle)
     check_evaluated(run, examined.experiment, request.changes, request.allow_changes)
     updates = request.updates or examined.trial_updates()
     knows_start = not notes
+    if knows_start:
+        request.say(f"the first {counted(updates, 'update')}")
     start = examined.measure() if knows_start else None
     first = examined.train(updates) if knows_start else None
     end, last, stored = _at_end(run, config, request, bundle, notes)
@@ -62,9 +75,10 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     def configure(words: tuple[str, ...]) -> RunConfig:
         return repeat(run.path, words, catalog)[0]
 
-    twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored)
+    twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
     history = read_history(run, config)
-    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes))
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
 
 
 def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
@@ -74,16 +88,30 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         ConfigError: The words do not make a run.
         DataError: The data cannot be used.
     """
+    request.say("data and network")
     examined = Examined.prepared(load(tuple(words), catalog), request.trusted, None)
     bundle = examined.experiment.bundle
-    updates = request.updates or examined.trial_updates()
+    enough = request.updates or examined.trial_updates()
+    updates = min(enough, examined.brief_updates()) if request.is_brief else enough
+    request.say(f"the first {counted(updates, 'update')}")
     start, first = examined.measure(), examined.train(updates)
+    constant, ideal = examined.constant_loss(), examined.ideal()
+    if updates < enough:
+        note = f"no trials were made: {counted(enough, 'update')} of this network take longer than a pre-flight"
+        return Case(
+            examined.facts(), bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal
+        )
 
     def configure(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
-    twin = Trials(configure, request.trusted, bundle, updates=updates)
-    return Case(examined.facts(), bundle, twin, start, first)
+    seconds = _BRIEF_SECONDS if request.is_brief else inf
+    twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say, seconds=seconds)
+    return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
+
+
+def _no_trials(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
+    return Twin(words, problem="trials take too long")
 
 
 def with_changes(words: Sequence[str], changed: Sequence[str]) -> tuple[str, ...]:
@@ -124,5 +152,7 @@ def _at_end(
         notes.append(f"the last updates are unknown: {error}")
         load_weights(examined.networks, saved["networks"], allow_nonfinite=True)
     path = run / "checkpoints" / "last.pt"
+    updates = request.updates or examined.trial_updates()
+    request.say(f"the next {counted(updates, 'update')} from the last weights")
     end = examined.measure()
-    return end, examined.train(request.updates or examined.trial_updates()), path
+    return end, examined.train(updates), path

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import isfinite, nan
 
+from dlexp.artifacts.checkpoints.crash_capsule import capsules
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir, Status
+from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.config.schema.run import RunConfig
 from dlexp.diagnosis.case import History
+from dlexp.errors import DlexpError
 
 _NOT_FINITE = 4  # exit code
 
@@ -17,7 +21,9 @@ def read_history(run: RunDir, config: RunConfig) -> History:
     names, rows = read_metrics(run / "metrics.csv")
     columns = {name: [float(row[name]) if row[name] else nan for row in rows] for name in names}
     status = run.status()
-    return History(columns, _ending(status), _best(columns.get(config.monitor, []), config.maximize))
+    ending = _ending(status)
+    failed_at = _failed_at(run) if ending == "not finite" else None
+    return History(columns, ending, _best(columns.get(config.monitor, []), config.maximize), failed_at)
 
 
 def _ending(status: Status) -> str:
@@ -26,6 +32,13 @@ def _ending(status: Status) -> str:
     if status.state == "finished" and status.epoch < status.epochs:
         return "stopped early"
     return status.state
+
+
+def _failed_at(run: RunDir) -> int | None:
+    """The update, counted from 1, that the newest crash capsule is of; None without a capsule that can be read."""
+    with suppress(DlexpError, KeyError, IndexError, ValueError, TypeError):
+        return int(read_run_file(capsules(run.path)[-1] / "crash.json")["update"])
+    return None
 
 
 def _best(values: list[float], maximize: bool) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Start, Twin
+from dlexp.diagnosis.case import Change, Start, Twin
 from dlexp.errors import DlexpError
+from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
 
 Configure = Callable[[tuple[str, ...]], RunConfig]
@@ -19,6 +22,7 @@ class Trials:
 
     Attributes:
         updates: Updates of a twin for which nothing else is asked.
+        left_out: Twins that were not trained, since the time was used up.
     """
 
     def __init__(
@@ -29,6 +33,8 @@ class Trials:
         *,
         updates: int,
         stored: Path | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        seconds: float = inf,
     ) -> None:
         """
         Args:
@@ -37,28 +43,40 @@ class Trials:
             bundle: The data, used where no word changes them.
             updates: Updates of a twin for which nothing else is asked.
             stored: The checkpoint that twins from the stored state start with.
+            say: Receives what is being trained.
+            seconds: After which no more twins are trained.
         """
         self.updates = updates
         self._configure, self._trusted, self._bundle, self._stored = configure, tuple(trusted), bundle, stored
-        self._made: dict[tuple[tuple[str, ...], int], Twin] = {}
+        self._say, self._left, self.left_out = say, seconds, 0
+        self._made: dict[tuple[tuple[str, ...], int, str], Twin] = {}
 
-    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+    ) -> Twin:
         """Train with `words` as further overrides, from the initial or the stored weights, with a fresh optimizer."""
-        given = tuple(words)
+        given, where = tuple(words), "" if start == "initial" else " from the stored weights"
         if start == "stored":
             if self._stored is None:
                 return Twin(given, problem="no weights are stored")
             given = (*given, f"init_from={self._stored}")
-        key = (given, updates or self.updates)
+        key = (given, updates or self.updates, "" if change is None else change.name)
         if key not in self._made:
-            self._made[key] = self._train(given, key[1])
+            if self._left <= 0:
+                self.left_out += 1
+                return Twin(given, problem="the time for trials is used up")
+            begun = time.perf_counter()
+            what = " ".join(words) or ("without a change" if change is None else change.name)
+            self._say(f"trial {what}{where}: {counted(key[1], 'update')}")
+            self._made[key] = self._train(given, key[1], change)
+            self._left -= time.perf_counter() - begun
         return self._made[key]
 
-    def _train(self, words: tuple[str, ...], updates: int) -> Twin:
+    def _train(self, words: tuple[str, ...], updates: int, change: Change | None) -> Twin:
         try:
             config = self._configure(words)
             bundle = None if any(_changes_data(word) for word in words) else self._bundle
-            examined = Examined.prepared(config, self._trusted, bundle)
+            examined = Examined.prepared(config, self._trusted, bundle, change)
             before = examined.measure()
             trace = examined.train(updates)
             return Twin(words, trace, before, examined.measure())

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dlexp.artifacts.files.writing import write_csv
 from dlexp.data.bundle import DataBundle
-from dlexp.data.columns import tensor_of
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.figures import Figure, SampleImages
 from dlexp.metrics.reports.report import Report
-from dlexp.specs import ImageSpec
+from dlexp.workflows.image_samples import has_pictures, images_of
 from dlexp.workflows.pictures import Pictures
 
 # Figures of any task of dlexp, which go when an evaluation does not make them again; the user's own files stay.
@@ -81,12 +77,6 @@ def _drawings(split: str, bundle: DataBundle, report: Report) -> Iterator[tuple[
             yield name, partial(_draw_images, figure, split, bundle)
 
 
-def has_pictures(bundle: DataBundle) -> bool:
-    """True where the samples are images of one or three channels."""
-    inputs = bundle.spec.inputs
-    return isinstance(inputs, ImageSpec) and inputs.channels in (1, 3)
-
-
 def _draw(figure: Figure, split: str) -> bytes:
     from dlexp.report.figures.evaluation import draw_figure  # matplotlib loads when there is something to draw
 
@@ -97,14 +87,3 @@ def _draw_images(figure: SampleImages, split: str, bundle: DataBundle) -> bytes:
     from dlexp.report.figures.evaluation import mistakes_png
 
     return mistakes_png(images_of(bundle, split, figure.positions), figure.captions, split)
-
-
-def images_of(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
-    """Images (K, C, H, W) in [0, 1], before normalization."""
-    inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
-    white = bundle.preprocessing.get("white")
-    if white is None or not math.isfinite(white) or white <= 0:
-        low, high = inputs.amin(dim=(1, 2, 3), keepdim=True), inputs.amax(dim=(1, 2, 3), keepdim=True)
-        apart = high - low
-        return ((inputs - low) / torch.where(apart > 0, apart, 1.0)).numpy()
-    return (inputs / white).numpy()

@@ -20,8 +20,8 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.explain.methods import Attribution, Subject
 from dlexp.sequence_specs import SeriesSpec
 from dlexp.specs import ImageSpec
-from dlexp.workflows.evaluate.files import has_pictures, images_of
 from dlexp.workflows.explain.question import part_names
+from dlexp.workflows.image_samples import has_pictures, images_of
 from dlexp.workflows.pictures import Pictures
 
 SCHEMA = 1  # of explain.json

@@ -58,7 +58,7 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
     config, batch = resolve_batch_size(config, request.trusted, reporter)
     # Before creating a directory: model, data and optimizer may be incompatible.
     with kept_randomness():
-        experiment = prepared(_sweepable(config, config.seed), request.trusted)
+        experiment = prepared(sweepable(config, config.seed), request.trusted)
     run = RunDir.create("lr-find", config.run_name, request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
@@ -124,7 +124,7 @@ def find_rate(
         reporter = unbroken(reporter, stop)
         try:
             for number, seed in enumerate(seeds, start=1):
-                experiment = first if first and number == 1 else prepared(_sweepable(config, seed), trusted)
+                experiment = first if first and number == 1 else prepared(sweepable(config, seed), trusted)
                 if number == 1:
                     facts = experiment_facts(experiment)
                     reporter.begin(_facts(config, settings, facts, where))
@@ -173,7 +173,7 @@ def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
     return list(EvalBatches(bundle, "val", experiment.config.eval_batch_size, experiment.device))
 
 
-def _sweepable(config: RunConfig, seed: int) -> RunConfig:
+def sweepable(config: RunConfig, seed: int) -> RunConfig:
     """`config` with a seed and without its schedule. Raises ConfigError if the optimizer has no lr."""
     if "lr" not in config.optim.arguments:
         raise ConfigError.one("optim", config.optim.option, "has no learning rate", code="not-supported")

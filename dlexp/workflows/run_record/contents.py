@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -127,7 +129,20 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         packages=reader.text("env.txt").split(),
         problems=reader.problems,
         inspected=inspected,
+        diagnosis=reader.json("doctor.json"),
+        watched=_watched(reader.text("doctor.jsonl")),
     )
+
+
+def _watched(text: str) -> list[dict[str, Any]]:
+    """The findings of doctor.jsonl; lines that are cut off or damaged are left out."""
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in ("code", "what")):
+                found.append(event)
+    return found
 
 
 def _inspected(reader: _Reader) -> dict[str, bytes]:
@@ -183,8 +198,10 @@ def _pictures(
                 found[name] = png
                 reader.room -= len(png) if most > 1 else 0
         reader.problems += dict.fromkeys(pictures.undrawn)
-    sweep = reader.picture("lr_find/lr_find.png")
-    return found | ({"lr_find": sweep} if sweep is not None else {})
+    for name, place in (("lr_find", "lr_find/lr_find.png"), ("suspected_labels", "suspected_labels.png")):
+        png = reader.picture(place)
+        found |= {name: png} if png is not None else {}
+    return found
 
 
 def _evaluated(reader: _Reader, folder: Path) -> Evaluated:

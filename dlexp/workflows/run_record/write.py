@@ -42,7 +42,8 @@ def write_request(
         write_text(run / "overrides.yaml", overrides_to_yaml(list(overrides)))
     if command is not None:
         write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
-    write_text(run / "git.diff", git_state(Path.cwd())[1])
+    code = git_state(Path.cwd())
+    write_text(run / "git.diff", code[1])
     write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
     write_json(run / "preprocessing.json", preprocessing(experiment))
     old = read_run_file(run / "meta.json") if is_there(run / "meta.json") else {}
@@ -60,7 +61,7 @@ def write_request(
         {
             KEY: FORMAT,
             **history,
-            **run_environment(experiment),
+            **run_environment(experiment, code),
             **notes_and_omissions,
             "config": experiment.config.tree,
         },
@@ -68,9 +69,12 @@ def write_request(
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
 
-def run_environment(experiment: Experiment) -> dict[str, Any]:
-    """Code, versions, machine and data, as saved in meta.json to detect changes later."""
-    spec, commit = experiment.bundle.spec, git_state(Path.cwd())[0]
+def run_environment(experiment: Experiment, code: tuple[Mapping[str, Any] | None, str] | None = None) -> dict[str, Any]:
+    """Code, versions, machine and data, as saved in meta.json to detect changes later.
+
+    code  what `git_state` found, None to ask it
+    """
+    spec, (commit, _) = experiment.bundle.spec, git_state(Path.cwd()) if code is None else code
     return {
         "dlexp": dlexp.__version__,
         "code": {name: source_hash(name) for name in ("dlexp", *experiment.trusted)},

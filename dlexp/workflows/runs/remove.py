@@ -30,6 +30,7 @@ _OWN = (
     *("metrics.csv", "metrics.jsonl", "preprocessing.json", "summary.json", "batch_size.json", "output.log", ".lock"),
     *("checkpoints", "plots", "eval", "tb", "crash", "lr_find", "mlflow", "wandb", "report.html", "export"),
     *("jobs.json", "sweep.json", "logs"),
+    *("explain", "inspect", "doctor.json", "doctor.jsonl"),
     *("predictions", "seeds.csv", "seeds.json", "lr_find.csv", "lr_find.json", "lr_find.png"),
 )
 _ASIDE = ".removed-"

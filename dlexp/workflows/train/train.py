@@ -31,6 +31,7 @@ from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
+from dlexp.workflows.doctor.watching import watchers
 from dlexp.workflows.epoch_line import epoch_line
 from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
@@ -221,7 +222,12 @@ def _run(
         if graphs := setup.graphs:
             graphs.say = say
         plan = setup.plan(
-            observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
+            observers=(
+                _recorder(run, log, loggers, config),
+                undefined_epochs(say),
+                *watchers(run, setup, say),
+                reporter.observe,
+            ),
             recovery=_recovery(run, experiment, log, say),
         )
         for note in (*experiment.bundle.notes, *experiment.notes):

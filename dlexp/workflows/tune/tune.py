@@ -27,6 +27,8 @@ from dlexp.workflows.tune.confirmation import fresh_seeds
 from dlexp.workflows.tune.files import Confirmation, log_reference, write_end, write_progress
 from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of, work_of_stack
 
+_STOPPED = "stopped by a signal or a budget"
+
 
 @dataclass(frozen=True)
 class TuneRequest:
@@ -123,6 +125,7 @@ class Runner:
         self._pool = Pool(request.jobs)
         self._last: dict[int, tuple[int, float]] = {}
         self._ended: set[int] = set()  # trials of a stack that is not over
+        self._alone: list[tuple[Proposal, Job]] = []  # to be started next, each in a process of its own
         self._failures, self._last_failure = 0, ""
         self._is_behind = False  # a finished trial is missing in the files
 
@@ -144,6 +147,8 @@ class Runner:
                 break
             self._listen()
             self._study.beat()
+        for proposal, _ in self._alone:
+            self._study.requeue(proposal.trial, _STOPPED)
         self._raise_if(stop)
         return reason or self._study.progress()
 
@@ -192,20 +197,24 @@ class Runner:
 
     def _start_next(self) -> bool:
         """Start another trial, or as many as form a stack; returns False if there is none."""
-        started: list[tuple[Proposal, Job]] = []
-        for _ in range(self._request.stacked):
+        started = self._alone[:1]
+        del self._alone[:1]
+        for _ in range(0 if started else self._request.stacked):
             proposal = self._study.ask(
                 self._request.total, _choices(self._search), dict(leaves(self._search.base.tree))
             )
             if proposal is None:
                 break
             job = self._job_of(proposal)
+            if job is None and self._request.stacked == 1:
+                return True
+            if job is not None and proposal.is_alone:
+                self._alone.append((proposal, job))
+                break
             if job is not None:
                 started.append((proposal, job))
-            elif self._request.stacked == 1:
-                return True
         if not started:
-            return False
+            return bool(self._alone) and self._start_next()
         jobs = [job for _, job in started]
         work = work_of(jobs[0]) if len(jobs) == 1 else work_of_stack(jobs)
         self._pool.start([proposal for proposal, _ in started], jobs[0].folder / "output.log", work)
@@ -240,7 +249,7 @@ class Runner:
             if "epoch" not in message:
                 for proposal in proposals:
                     if proposal.trial.number not in self._ended:
-                        self._record_end(child, proposal, message)
+                        self._record_end(child, proposal, message, is_of_stack=len(proposals) > 1)
                 continue
             proposal = proposals[message.get("job", 0)]
             trial = proposal.trial
@@ -253,8 +262,11 @@ class Runner:
             self._last[trial.number] = (epoch, value)
             self._report(TrialRecord(trial.number, "running", epoch, value, trial.params))
 
-    def _record_end(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
-        """Record the outcome of a trial."""
+    def _record_end(
+        self, child: Child, proposal: Proposal, message: Mapping[str, Any], *, is_of_stack: bool = False
+    ) -> None:
+        """Record the outcome of a trial; `is_of_stack`: the message is of the process of several, any of which may be
+        the reason."""
         trial = proposal.trial
         epoch, value = self._last.get(trial.number, (0, math.nan))
         self._is_behind = True
@@ -262,8 +274,11 @@ class Runner:
             reason, state = "exceeded search.trial_minutes", "pruned"
             self._study.prune(trial, reason)
         elif message.get("interrupted"):
-            self._study.requeue(trial, "stopped by a signal or a budget")
-            state, reason = "requeued", "stopped by a signal or a budget"
+            self._study.requeue(trial, _STOPPED)
+            state, reason = "requeued", _STOPPED
+        elif "failed" in message and is_of_stack:
+            state, reason = "requeued", f"the process of its stack: {message['failed']}; it is trained alone"
+            self._study.requeue(trial, reason, alone=True)
         elif "failed" in message:
             self._failed(proposal, str(message["failed"]))
             return

@@ -215,6 +215,19 @@ def test_mistakes_are_told_at_once_and_no_exit(frame: pd.DataFrame) -> None:
     assert not Path("outputs/train").exists()
 
 
+def test_seeds_are_trained_together(frame: pd.DataFrame) -> None:
+    words = (*SMALL, "model.norm=none", "optim=sgd")
+    alone = dlexp.train(*words, data=frame, target="owns", seeds=2, progress=False)
+    stacked = dlexp.train(*words, data=frame, target="owns", seeds=2, stacked=True, progress=False)
+    plan = json.loads((stacked.path / "stacks.json").read_text())
+    assert plan == {"stacks": [["seed 42", "seed 43"]], "alone": {}}
+    before, after = (group.over_seeds.loc["val/loss", "mean"] for group in (alone, stacked))
+    assert after == pytest.approx(before, rel=1e-4)
+    with pytest.raises(dlexp.ConfigError) as caught:
+        dlexp.train(*words, data=frame, target="owns", stacked=True)
+    assert (caught.value.problems[0].where, caught.value.problems[0].code) == ("stacked", "no-effect")
+
+
 def test_seeds_make_a_group_that_is_compared(frame: pd.DataFrame) -> None:
     group = dlexp.train(*SMALL, data=frame, target="owns", seeds=2, progress=False)
     assert_type(group, dlexp.RunGroup)

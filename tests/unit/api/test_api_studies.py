@@ -39,6 +39,9 @@ def test_a_study_runs_in_a_process_of_its_own(frame: pd.DataFrame, capsys: pytes
     assert "best trial" in repr(study)
     more = dlexp.study(*words, data=frame, target="y", trials=3, name="s", progress=False)
     assert len(more.trials) == 3
+    fixed = ("search.space.model.hidden=null", "search.space.data.batch_size=null")
+    together = dlexp.study(*words, *fixed, data=frame, target="y", trials=3, name="t", stacked=3, progress=False)
+    assert "in a stack of 3 trials" in (together.path / "trials/0002/train.log").read_text()
     with pytest.raises(dlexp.ConfigError) as caught:
         dlexp.study("model=mlpp", data=frame, target="y")
     assert caught.value.problems[0].code == "unknown-option"

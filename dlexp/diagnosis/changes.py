@@ -1,0 +1,92 @@
+"""Changes of networks that no word makes: what trials of code of one's own need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from dlexp.diagnosis.case import Change
+from dlexp.networks.inspection.activations import bare, forms_of
+from dlexp.networks.inspection.outputs import layers_of
+
+_SLOPE = 0.1  # of the flat side: large enough to bring a unit back within a trial
+
+
+def _bare(networks: nn.ModuleDict) -> None:
+    bare(networks["model"])
+
+
+def _unfrozen(networks: nn.ModuleDict) -> None:
+    networks.requires_grad_(True)
+
+
+def _leaky(networks: nn.ModuleDict) -> None:
+    running: list[ExitStack] = []
+
+    def enters(*_: Any) -> None:
+        stack = ExitStack()
+        stack.enter_context(_Leaky())
+        running.append(stack)
+
+    def leaves(*_: Any) -> None:
+        running.pop().close()
+
+    networks["model"].register_forward_pre_hook(enters)
+    networks["model"].register_forward_hook(leaves, always_call=True)
+
+
+class _Leaky(TorchFunctionMode):
+    """Rectifiers with a slope below 0."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func in _RECTIFIERS:
+            return F.leaky_relu(args[0] if args else named["input"], _SLOPE)
+        return func(*args, **named)
+
+
+_RECTIFIERS = forms_of("relu")
+
+BARE = Change("without the activation of the outputs", _bare)
+UNFROZEN = Change("with every parameter trained", _unfrozen)
+LEAKY = Change("with leaky rectifiers", _leaky)
+
+
+def rescaled(factors: Mapping[str, float]) -> Change:
+    """The weights of some layers multiplied at the start.
+
+    Args:
+        factors: Dotted path of a layer, as measures name it -> factor.
+    """
+
+    def apply(networks: nn.ModuleDict) -> None:
+        layers = layers_of(networks)
+        with torch.no_grad():
+            for name, factor in factors.items():
+                for parameter in layers[name].parameters(recurse=False):
+                    parameter.mul_(factor)
+
+    named = ", ".join(f"{name} times {factor:.3g}" for name, factor in factors.items())
+    return Change(f"with the initial weights of {named}", apply)
+
+
+def unbiased(names: Sequence[str]) -> Change:
+    """The biases of some layers 0 at the start: dotted paths, as measures name them."""
+
+    def apply(networks: nn.ModuleDict) -> None:
+        layers = layers_of(networks)
+        with torch.no_grad():
+            for name in names:
+                bias = getattr(layers[name], "bias", None)
+                if isinstance(bias, nn.Parameter):
+                    bias.zero_()
+
+    return Change(f"with the initial biases of {', '.join(names)} at 0", apply)

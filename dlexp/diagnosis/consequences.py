@@ -1,0 +1,94 @@
+"""Which fault brings which other ones with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dlexp.diagnosis.verdict import Fault
+
+# What a network looks like that has not learned much, whatever keeps it from learning.
+_NOT_LEARNED: tuple[Fault, ...] = ("plateau", "underfitting", "class_collapse", "stopped_too_soon")
+
+# Fault -> faults that follow from it. No chain of these comes back to where it began; a test holds it to that.
+FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
+    # data
+    "inputs_not_normalized": (
+        *_NOT_LEARNED,
+        "bad_initial_loss",
+        "exploding_gradients",
+        "rate_too_high",
+        "rate_too_low",
+        "not_finite",
+        "saturated_units",
+        "vanishing_gradients",
+        "dead_units",
+        "overfitting",
+        "regularization_too_strong",
+    ),
+    "targets_not_standardized": (
+        *_NOT_LEARNED,
+        "bad_initial_loss",
+        "exploding_gradients",
+        "loss_output_mismatch",
+        "rate_too_high",
+        "rate_too_low",
+        "not_finite",
+    ),
+    "labels_shuffled": (
+        *_NOT_LEARNED,
+        "label_noise",
+        "overfitting",
+        "rate_too_low",
+        "rate_too_high",
+        "regularization_too_strong",
+        "augmentation_too_strong",
+    ),
+    "label_noise": ("overfitting", "underfitting", "plateau"),
+    "unshuffled_data": ("class_collapse", "split_shift", "plateau", "overfitting"),
+    "split_shift": ("overfitting",),
+    "leaking_feature": ("overfitting",),
+    "class_imbalance": (*_NOT_LEARNED,),
+    # the network
+    "loss_output_mismatch": (
+        *_NOT_LEARNED,
+        "bad_initial_loss",
+        "dead_units",
+        "rate_too_low",
+        "vanishing_gradients",
+        "regularization_too_strong",
+    ),
+    "double_softmax": (
+        *_NOT_LEARNED,
+        "loss_output_mismatch",
+        "rate_too_low",
+        "vanishing_gradients",
+        "regularization_too_strong",
+    ),
+    "frozen_parameters": (*_NOT_LEARNED, "unused_parameters", "rate_too_low", "regularization_too_strong"),
+    "unused_parameters": (*_NOT_LEARNED,),
+    "batch_norm_small_batch": (*_NOT_LEARNED, "overfitting", "regularization_too_strong", "augmentation_too_strong"),
+    "fading_memory": (*_NOT_LEARNED, "vanishing_gradients", "regularization_too_strong"),
+    "saturated_units": (*_NOT_LEARNED, "vanishing_gradients", "fading_memory", "bad_initial_loss"),
+    "dead_units": (*_NOT_LEARNED, "vanishing_gradients", "rate_too_low"),
+    "bad_initial_loss": ("stopped_too_soon",),
+    # optimization
+    "exploding_gradients": (*_NOT_LEARNED, "bad_initial_loss", "rate_too_high", "not_finite", "dead_units"),
+    "rate_too_high": (
+        *_NOT_LEARNED,
+        "not_finite",
+        "dead_units",
+        "saturated_units",
+        "vanishing_gradients",
+        "overfitting",
+    ),
+    "vanishing_gradients": (*_NOT_LEARNED, "rate_too_low"),
+    "low_precision": (*_NOT_LEARNED, "not_finite", "rate_too_low"),
+    "batch_too_large": (*_NOT_LEARNED, "rate_too_low", "regularization_too_strong", "augmentation_too_strong"),
+    "rate_too_low": (*_NOT_LEARNED,),
+    "stopped_too_soon": ("underfitting",),
+    # the fit
+    "regularization_too_strong": (*_NOT_LEARNED, "rate_too_low", "vanishing_gradients"),
+    "augmentation_too_strong": (*_NOT_LEARNED, "rate_too_low"),
+    "underfitting": ("class_collapse", "plateau"),
+    "class_collapse": ("plateau",),
+}

@@ -1,0 +1,192 @@
+"""Gradients that vanish or explode on their way through the layers, or in single updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite, log10
+from statistics import median
+
+from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
+from dlexp.diagnosis.rules.rates import rate_word
+from dlexp.diagnosis.rules.trials import (
+    Attempt,
+    Reached,
+    attempt,
+    reached_by_run,
+    trial_evidence,
+    without_knowledge,
+)
+from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
+
+_LEAST_LAYERS = 4  # a slope of fewer says nothing
+# Decades a layer. A sigmoid loses 0.6 and more with any usual initialization; healthy networks stay within 0.1.
+_SLOPE = 0.25
+_DECADES = 2.0  # from the first to the last layers in all
+_SMALLEST = 1e-14  # a gradient that rounds to 0
+_GROWTH = 3.0  # decades that the deviation of the outputs of layers grows from the first to the last
+_SPIKE = 30.0  # largest norm of a gradient by the median one; with batches of equal size about 3 are usual
+_OF_UPDATES = "largest norm of a gradient"
+_SETTLED = 0.1
+_LEAD, _SURE_LEAD = 0.2, 0.6
+_SATURATING = ("sigmoid", "tanh", "step", "softmax", "log_softmax", "softplus", "relu6")
+
+
+def vanishing_gradients(case: Case) -> Iterator[Verdict]:
+    """Gradients that shrink by a quarter of a decade a layer towards the input, in a network that learns little."""
+    if case.start is None or case.first is None:
+        return
+    slope, decades = _steepness(case)
+    if slope < _SLOPE or decades < _DECADES:
+        return
+    run = reached_by_run(case)
+    if run.train < _SETTLED * without_knowledge(case).train:
+        return
+    best = _best(case, [*_other_layers(case), ("optim=adamw",)], run)
+    yield from _verdict(
+        case,
+        "vanishing_gradients",
+        "The gradient vanishes on its way to the first layers.",
+        _through_depth(slope, decades),
+        "Every layer multiplies the gradient by a number below 1; the first layers do not learn.",
+        best,
+        "Use an activation that does not saturate, a normalization of each layer, or connections around layers.",
+    )
+
+
+def exploding_gradients(case: Case) -> Iterator[Verdict]:
+    """Gradients or outputs that grow from layer to layer, or norms far above the usual one in single updates."""
+    if case.start is None or case.first is None:
+        return
+    evidence = _signs_of_explosion(case)
+    if not evidence:
+        return
+    run = reached_by_run(case)
+    if run.train < _SETTLED * without_knowledge(case).train:
+        return
+    clip = [] if case.facts.number("trainer.clip_norm") is not None else [("trainer.clip_norm=1",)]
+    best = _best(case, [*clip, *_other_layers(case)], run)
+    rate = case.facts.number("optim.lr")
+    if best is not None and rate is not None:
+        slower = attempt(case, rate_word(rate / 10), run)
+        if slower.loss < best.loss:  # the rate is at fault, and said by its rule
+            return
+    if best is None and all(one.measure.startswith(_OF_UPDATES) for one in evidence):
+        return  # single large gradients that nothing here mends are a matter of the rate
+    yield from _verdict(
+        case,
+        "exploding_gradients",
+        "The gradient explodes.",
+        evidence,
+        "Layers or steps multiply the gradient by more than 1 each, so that single updates throw the weights away.",
+        best,
+        "Make the initial weights smaller, or add a normalization of each layer.",
+    )
+
+
+def _verdict(
+    case: Case,
+    code: Fault,
+    what: str,
+    evidence: tuple[Evidence, ...],
+    cause: str,
+    best: Attempt | None,
+    action: str,
+) -> Iterator[Verdict]:
+    base, run = without_knowledge(case), reached_by_run(case)
+    learned = Evidence("training loss at the end, by that of no knowledge", run.train / base.train, 0.5)
+    is_bad = not run.train < 0.5 * base.train
+    if best is not None and best.lead >= _LEAD:
+        is_sure = best.lead >= _SURE_LEAD
+        proof = trial_evidence(best, _LEAD)
+        shown = (*evidence, proof, learned) if is_bad and isfinite(run.train) else (*evidence, proof)
+        severity, confidence = ("error", 0.9) if is_sure else ("warning", 0.7)
+        yield Verdict(
+            code,
+            "error" if severity == "error" else "warning",
+            what,
+            shown,
+            cause,
+            best.words,
+            confidence=confidence,
+            source="gradients by depth, and a trial",
+        )
+    elif is_bad and isfinite(run.train):
+        shown = (*evidence, learned)
+        yield Verdict(
+            code, "warning", what, shown, cause, (), action, confidence=0.6, source="gradients by depth, and the loss"
+        )
+
+
+def _other_layers(case: Case) -> list[tuple[str, ...]]:
+    """Words for another activation, initialization or normalization that the model has."""
+    settings = case.facts.settings
+    activation = ("model.activation=relu",) if settings.get("model.activation") in _SATURATING else ()
+    init = ("model.init=auto",) if settings.get("model.init", "auto") not in ("auto", "default", None) else ()
+    norm = ("model.norm=batch",) if settings.get("model.norm") == "none" else ()
+    found: list[tuple[str, ...]] = [words for words in (activation, init, norm) if words]
+    return [*found, (*activation, *init, *norm)] if len(found) > 1 else found
+
+
+def _best(case: Case, all_words: Sequence[tuple[str, ...]], run: Reached) -> Attempt | None:
+    """The best trial; one that makes nine tenths of what there is to learn ends the search."""
+    best: Attempt | None = None
+    for words in all_words:
+        made = attempt(case, words, run)
+        if made.lead > 0 and (best is None or made.loss < best.loss):
+            best = made
+        if made.lead > 0 and made.reached.train < _SETTLED * without_knowledge(case).train:
+            break
+    return best
+
+
+def _steepness(case: Case) -> tuple[float, float]:
+    """Decades a layer and in all by which gradients grow towards the output: the less steep of the start and later."""
+    assert case.start is not None and case.first is not None
+    found = [_slope(_of_start(case.start)), _slope(case.first.gradients)]
+    return min(found, key=lambda one: abs(one[0])) if found[0][0] * found[1][0] > 0 else (0.0, 0.0)
+
+
+def _of_start(start: NetworkMeasure) -> dict[str, float]:
+    return {p.name: p.gradient for p in start.parameters if p.dimensions > 1 and p.gradient is not None}
+
+
+def _slope(gradients: Mapping[str, float]) -> tuple[float, float]:
+    """The slope of the logarithm of the gradient by depth, by least squares, and the difference of both ends."""
+    values = [log10(max(value, _SMALLEST)) for value in gradients.values() if isfinite(value)]
+    count = len(values)
+    if count < _LEAST_LAYERS or max(values) <= log10(_SMALLEST):
+        return 0.0, 0.0
+    middle, mean = (count - 1) / 2, sum(values) / count
+    spread = sum((i - middle) ** 2 for i in range(count))
+    quarter = max(1, count // 4)
+    decades = median(values[-quarter:]) - median(values[:quarter])
+    return sum((i - middle) * (v - mean) for i, v in enumerate(values)) / spread, decades
+
+
+def _through_depth(slope: float, decades: float) -> tuple[Evidence, ...]:
+    return (
+        Evidence("growth of the gradient towards the output, decades a layer", slope, _SLOPE),
+        Evidence("growth of the gradient from the first to the last layers, decades", decades, _DECADES),
+    )
+
+
+def _signs_of_explosion(case: Case) -> tuple[Evidence, ...]:
+    assert case.start is not None and case.first is not None
+    found: list[Evidence] = []
+    slope, decades = _steepness(case)
+    if slope < -_SLOPE and decades < -_DECADES:
+        found.append(Evidence("growth of the gradient towards the input, decades a layer", -slope, _SLOPE))
+    stds = [layer.std for layer in case.start.layers if layer.std > 0]
+    growth = log10(stds[-1] / stds[0]) if len(stds) >= _LEAST_LAYERS else 0.0
+    if growth > _GROWTH:
+        found.append(Evidence("growth of the outputs from the first layer to the last, decades", growth, _GROWTH))
+    spike = _spike(case.first)
+    if spike > _SPIKE:
+        found.append(Evidence(f"{_OF_UPDATES} by the median one, first updates", spike, _SPIKE))
+    return tuple(found)
+
+
+def _spike(trace: Trace) -> float:
+    norms = [norm for norm in trace.gradient_norms if isfinite(norm)]
+    usual = median(norms) if norms else 0.0
+    return max(norms) / usual if usual > 0 else 0.0

@@ -1,0 +1,198 @@
+"""Learning rates that are too high or too low, judged by trials with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import inf, isfinite
+from statistics import median
+
+from dlexp.diagnosis.case import Case, Trace
+from dlexp.diagnosis.rules.trials import (
+    Attempt,
+    Reached,
+    attempt,
+    best_of,
+    reached_by_run,
+    trial_evidence,
+    without_knowledge,
+)
+from dlexp.diagnosis.verdict import Evidence, Verdict
+
+# A run that has made nine tenths of the drop from the loss without knowledge has a usable rate; no trial is made.
+_SETTLED = 0.1
+# The loss of three updates above this, by that of no knowledge, is no noise of batches: the weights were thrown away.
+_BURST, _SMOOTHED = 1.7, 3
+# Of the trial's drop. A short trial that beats a whole run by this on both splits was seen of no healthy run.
+_LEAD, _SURE_LEAD = 0.2, 0.6
+_CONSTANT = 1e-3  # deviation of outputs over samples, by what it was at the start
+_BACK = 0.35  # share of updates whose smoothed loss rises, by its whole range: a healthy curve has far less
+_TENTHS = tuple(10.0**power for power in range(1, 7))
+_HIGHEST_LOW_RATIO = 1e-3  # usual change of a weight in an update; a rate is only too low below it
+
+
+def rate_too_high(case: Case) -> Iterator[Verdict]:
+    """A run that learned little or burst, where a lower rate reaches more in a few updates than the whole run."""
+    rate = case.facts.number("optim.lr")
+    if rate is None or not _looks_high(case):
+        return
+    run = reached_by_run(case)
+    best = best_of(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+    evidence = _signs_of_high(case, run)
+    if best is None or best.lead < _LEAD or not evidence:
+        return
+    is_sure = best.lead >= _SURE_LEAD
+    yield Verdict(
+        "rate_too_high",
+        "error" if is_sure else "warning",
+        f"The learning rate {rate:g} is too high; {best.words[0].partition('=')[2]} reaches more.",
+        (*evidence, trial_evidence(best, _LEAD)),
+        "The updates are larger than the region in which the gradient is valid, so they throw away what was learned.",
+        best.words,
+        confidence=0.9 if is_sure else 0.8,
+        source="the loss of single updates, and trials with lower rates",
+    )
+
+
+def rate_too_low(case: Case) -> Iterator[Verdict]:
+    """A run that has made a small part of what ten times the rate makes in fewer updates."""
+    rate, trace = case.facts.number("optim.lr"), case.first
+    if rate is None or trace is None or trace.failed_at is not None or not trace.ratios:
+        return
+    base, run = without_knowledge(case), reached_by_run(case)
+    if not run.train > _SETTLED * base.train or _burst(case) > _BURST:
+        return
+    run = run if case.history is not None else _projected(case, base, run)
+    ratio = median(trace.ratios.values())
+    best = best_of(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
+    if best is None or best.lead < _LEAD:
+        return
+    is_sure = best.lead >= _SURE_LEAD and ratio < _HIGHEST_LOW_RATIO
+    yield Verdict(
+        "rate_too_low",
+        "warning" if is_sure else "note",
+        f"The learning rate {rate:g} is too low; {best.words[0].partition('=')[2]} reaches more in fewer updates.",
+        (
+            Evidence(
+                "change of a weight in an update, share of its norm, median of the layers",
+                ratio,
+                _HIGHEST_LOW_RATIO if ratio < _HIGHEST_LOW_RATIO else None,
+                "below",
+            ),
+            trial_evidence(best, _LEAD),
+        ),
+        "Each update moves the weights so little that the loss has not come down when training ends.",
+        best.words,
+        confidence=min(0.9, 0.3 + 0.5 * best.lead) if is_sure else 0.4,
+        source="update-to-weight ratios, and trials with higher rates",
+    )
+
+
+def rate_word(rate: float) -> tuple[str, ...]:
+    """The word that sets a learning rate, the same for all rules, so that they share its trial."""
+    return (f"optim.lr={rate:.3g}",)
+
+
+def lower_rate(case: Case, run: Reached) -> Attempt | None:
+    """The best trial with a lower rate, None if none leads the run or there is no rate."""
+    rate = case.facts.number("optim.lr")
+    if rate is None:
+        return None
+    return best_of(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+
+
+def _lower(case: Case, run: Reached) -> Iterator[float]:
+    """Divisors in turn, for as long as the rates below the first make sense: the first led, or was still too high."""
+    rate = case.facts.number("optim.lr") or 0.0
+    for factor in _TENTHS:
+        yield factor
+        made = attempt(case, rate_word(rate / factor), run)
+        if made.lead < _LEAD / 2 and isfinite(made.reached.train) and not _burst_in(case, rate_word(rate / factor)):
+            return
+
+
+def _higher(case: Case, run: Reached, ratio: float) -> Iterator[float]:
+    """Factors in turn, for as long as the first leads; a thousand where updates are far too small for that."""
+    rate = case.facts.number("optim.lr") or 0.0
+    yield _TENTHS[0]
+    if attempt(case, rate_word(rate * _TENTHS[0]), run).lead > 0:
+        yield from _TENTHS[1:]
+    elif ratio < _HIGHEST_LOW_RATIO / 100:
+        yield from _TENTHS[2:]
+
+
+def _burst_in(case: Case, words: Sequence[str]) -> bool:
+    trace = case.twin(*words).trace
+    return trace is None or _peak(trace) > _BURST * without_knowledge(case).train
+
+
+def _looks_high(case: Case) -> bool:
+    trace = case.first
+    if _burst(case) > _BURST:
+        return True
+    base = without_knowledge(case)
+    if case.history is not None and case.end is not None:
+        return not reached_by_run(case).train < _SETTLED * base.train
+    return trace is not None and bool(trace.losses) and median(trace.losses[-10:]) > 0.5 * base.train
+
+
+def _burst(case: Case) -> float:
+    """The largest loss of three updates or an epoch, by that of no knowledge; infinite if one was not finite."""
+    base = without_knowledge(case).train
+    losses = [] if case.history is None else [v for v in case.history.of("train/loss") if v == v]
+    peaks = [_peak(trace) for trace in (case.first,) if trace is not None]
+    start = () if case.start is None else [case.start.train.metrics.get("loss", inf)]
+    highest = max([*losses, *peaks], default=0.0)
+    own_start = max(start, default=0.0)
+    if not isfinite(base) or highest <= _BURST * own_start:  # a bad start is no burst
+        return 0.0
+    return highest / base if base > 0 else 0.0
+
+
+def _peak(trace: Trace) -> float:
+    if trace.failed_at is not None:
+        return inf
+    ends = range(_SMOOTHED, len(trace.losses) + 1)
+    return max((sum(trace.losses[end - _SMOOTHED : end]) / _SMOOTHED for end in ends), default=0.0)
+
+
+def _signs_of_high(case: Case, run: Reached) -> tuple[Evidence, ...]:
+    found, base, burst = [], without_knowledge(case), _burst(case)
+    if burst > _BURST:
+        what = "largest training loss of three updates or an epoch, by that of no knowledge"
+        found.append(Evidence(what, burst, _BURST))
+    if isfinite(run.train) and isfinite(base.train) and base.train > 0 and run.train > 0.5 * base.train:
+        share = run.train / base.train
+        found.append(Evidence("training loss at the end, by that of no knowledge", share, 0.5))
+    if case.start is not None and case.end is not None and case.start.train.spread > 0:
+        spread = case.end.train.spread / case.start.train.spread
+        if spread < _CONSTANT:
+            what = "deviation of the outputs over the samples, by that at the start"
+            found.append(Evidence(what, spread, _CONSTANT, "below"))
+    back = _rising(case.first)
+    if back > _BACK:
+        found.append(Evidence("rises of the smoothed loss of the first updates, by its range", back, _BACK))
+    return tuple(found)
+
+
+def _rising(trace: Trace | None) -> float:
+    """The sum of the rises of the loss, smoothed over a tenth of the updates, by its range: 0 if it falls all along."""
+    if trace is None or len(trace.losses) < 20:
+        return 0.0
+    size = len(trace.losses) // 10
+    means = [sum(trace.losses[i : i + size]) / size for i in range(0, len(trace.losses) - size + 1, size)]
+    span = max(means) - min(means)
+    rises = sum(max(0.0, after - before) for before, after in pairwise(means))
+    return rises / span if span > 0 else 0.0
+
+
+def _projected(case: Case, base: Reached, run: Reached) -> Reached:
+    """What a run would reach if it went on in a straight line to its end, for one that has not been trained."""
+    made = max(1, len(case.first.losses) if case.first is not None else 1)
+    times = max(1.0, case.facts.updates / made)
+
+    def at_the_end(start: float, now: float) -> float:
+        return start - (start - now) * times if now < start else now
+
+    return replace(run, train=at_the_end(base.train, run.train), val=at_the_end(base.val, run.val))

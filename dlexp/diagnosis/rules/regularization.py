@@ -1,0 +1,195 @@
+"""Regularization and random changes of samples that keep a network from learning what it could.
+
+Each is switched off in a trial: one that does not hold the run back shows no gain there, however strong it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dlexp.diagnosis.case import Case, NetworkMeasure
+from dlexp.diagnosis.rules.gains import (
+    NO_GAIN,
+    Gain,
+    gain,
+    mean_loss,
+    reached,
+    shortfall,
+    start_of_trials,
+    trained,
+)
+from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
+
+_POOR = 0.15  # training loss by that of the best constant answer; label smoothing of 0.1 alone gives 0.05
+_POOR_CHANGED = 0.1  # the same for changed samples, which cost less where they help
+_TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a trial saves, and surely saves
+_SEVERE = 0.5
+_ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
+_SINGLES = 4  # trials that look for the one to blame
+_TIMES_CLEAN = 1.2  # loss of changed training samples by that of unchanged ones
+
+
+@dataclass(frozen=True)
+class Brake:
+    """Something that holds training back, or may.
+
+    Attributes:
+        name: In words.
+        value: As the run has it.
+        off: The words that switch it off.
+        usual: Words of a usual strength, () if the run has less.
+    """
+
+    name: str
+    value: str
+    off: tuple[str, ...]
+    usual: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    brakes: Sequence[Brake]
+    words: tuple[str, ...]
+    train: Gain
+    val: Gain
+
+
+def regularization_too_strong(case: Case) -> Iterator[Verdict]:
+    """A network that fits neither its training samples nor others, and fits both without regularization."""
+    end = reached(case)
+    poor = 0.0 if end is None else shortfall(case, end.train)
+    found = _find(case, end, regularizers(case)) if poor > _POOR else None
+    if found is None:
+        return
+    first = Evidence("training loss by that of the best constant answer", poor, _POOR)
+    yield _verdict("regularization_too_strong", found, first, "The penalty outweighs what the samples say.")
+
+
+def augmentation_too_strong(case: Case) -> Iterator[Verdict]:
+    """Random changes of samples under which a network does not even learn the unchanged ones, which it does without."""
+    end = reached(case)
+    poor = 0.0 if end is None else shortfall(case, end.train)
+    found = _find(case, end, changes_of_samples(case)) if poor > _POOR_CHANGED else None
+    if found is None or end is None:
+        return
+    changed = list(case.history.of("train/loss"))[-1:] if case.history else []
+    own = end.train.metrics.get("loss", mean_loss(end.train))
+    if changed and own > 0 and changed[0] > _TIMES_CLEAN * own:
+        first = Evidence("loss of changed training samples by that of unchanged ones", changed[0] / own, _TIMES_CLEAN)
+    else:
+        first = Evidence("training loss by that of the best constant answer", poor, _POOR_CHANGED)
+    yield _verdict("augmentation_too_strong", found, first, "The changed samples are unlike those that are predicted.")
+
+
+def regularizers(case: Case) -> list[Brake]:
+    """What the run has of them, the strongest first as far as one can know."""
+    facts, found = case.facts, []
+    for key, off, strong, usual, name in (
+        ("regularization.l1", "0", 1e-4, None, "the L1 penalty"),
+        ("regularization.l2", "0", 1e-3, None, "the L2 penalty"),
+        ("optim.weight_decay", "0", 0.1, "0.01", "the weight decay"),
+        ("regularization.dropout", "0", 0.5, "0.2", "dropout"),
+        ("model.dropout", "0", 0.5, "0.2", "dropout"),
+        ("model.conv_dropout", "0", 0.3, None, "dropout of channels"),
+        ("model.attention_dropout", "0", 0.3, None, "dropout of attention"),
+        ("model.output_dropout", "0", 0.5, "0.2", "dropout"),
+        ("regularization.max_norm", "null", 3.0, None, "the limit of the norm of weights"),
+        ("regularization.gradient_noise", "0", 0.01, None, "noise on gradients"),
+        ("regularization.label_smoothing", "0", 0.1, "0.1", "label smoothing"),
+        ("loss.label_smoothing", "0", 0.1, "0.1", "label smoothing"),
+        ("regularization.ema.decay", "null", 0.999, None, "the average of the weights"),
+    ):
+        value = facts.number(key)
+        if not value or (key == "model.dropout" and facts.number("regularization.dropout") is not None):
+            continue
+        if key == "loss.label_smoothing" and facts.number("regularization.label_smoothing") is not None:
+            continue
+        is_milder = usual is not None and value > 1.5 * float(usual)
+        brake = Brake(name, f"{key}={value:g}", (f"{key}={off}",), (f"{key}={usual}",) if is_milder else ())
+        found.append((strong / value if key.endswith("max_norm") else value / strong, brake))
+    return [brake for _, brake in sorted(found, key=lambda one: -one[0])]
+
+
+def changes_of_samples(case: Case) -> list[Brake]:
+    """What changes the training samples of the run at random."""
+    facts, found = case.facts, []
+    augment = facts.settings.get("data.augment")
+    if augment not in (None, "none", [], ["none"], ()):
+        is_mild = augment in ("crop", ["crop"])
+        usual = () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
+        found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual))
+    for key, strong, name in (
+        ("regularization.random_erasing", 0.25, "random erasing"),
+        ("regularization.cutmix", 1.0, "CutMix"),
+        ("regularization.mixup", 0.2, "MixUp"),
+    ):
+        if value := facts.number(key):
+            milder = (f"{key}={strong:g}",) if value > 1.5 * strong else ()
+            found.append(Brake(name, f"{key}={value:g}", (f"{key}=0",), milder))
+    return found
+
+
+def _is_option(case: Case, key: str) -> bool:
+    return key in case.facts.settings
+
+
+def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _Found | None:
+    """The one to blame, or all of them, if trials without are clearly better."""
+    if not brakes or end is None:
+        return None
+    start = start_of_trials(case)
+    own = trained(case, start=start) or end
+    everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
+    found = _judged(case, own, brakes, everything)
+    if found is None:
+        return None
+    if len(brakes) > 1:
+        for brake in brakes[:_SINGLES]:
+            one = _judged(case, own, [brake], brake.off)
+            if one is not None and one.val.share >= _ENOUGH * found.val.share:
+                found = one
+                break
+    if len(found.brakes) == 1 and found.brakes[0].usual:
+        milder = _judged(case, own, found.brakes, found.brakes[0].usual)
+        found = milder if milder is not None and milder.val.share >= found.val.share else found
+    return found
+
+
+def _judged(case: Case, own: NetworkMeasure, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
+    without = trained(case, *words, start=start_of_trials(case))
+    if without is None:
+        return None
+    train, val = gain(own.train, without.train), gain(own.val, without.val)
+    is_clear = train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE
+    return _Found(brakes, words, train, val) if is_clear else None
+
+
+def _verdict(code: Fault, found: _Found, first: Evidence, cause: str) -> Verdict:
+    names = list(dict.fromkeys(f"{brake.name} ({brake.value})" for brake in found.brakes))
+    named = ", ".join(names)
+    what = f"{named[:1].upper()}{named[1:]} keep{'s' if len(names) == 1 else ''} the network from learning."
+    val = found.val if found.val is not NO_GAIN else Gain(0.0, 0.0)
+    return Verdict(
+        code,
+        "error" if val.share >= _SEVERE else "warning",
+        what,
+        (
+            first,
+            Evidence(
+                "share of the training loss that a trial without saves",
+                found.train.share,
+                _TRAIN_GAIN,
+                is_trial=True,
+            ),
+            Evidence("share of the validation loss that it saves", val.share, _VAL_GAIN, is_trial=True),
+            Evidence("the same, lower end of the 90 % interval", val.low, _SURE, is_trial=True),
+        ),
+        cause,
+        found.words,
+        confidence=min(0.95, 0.6 + 0.4 * val.share),
+        source="trials without it",
+    )
+
+
+RULES = (regularization_too_strong, augmentation_too_strong)

@@ -1,0 +1,30 @@
+"""Samples that are images, as pixels to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
+from dlexp.specs import ImageSpec
+
+
+def has_pictures(bundle: DataBundle) -> bool:
+    """True where the samples are images of one or three channels."""
+    inputs = bundle.spec.inputs
+    return isinstance(inputs, ImageSpec) and inputs.channels in (1, 3)
+
+
+def images_of(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
+    """Images (K, C, H, W) in [0, 1], before normalization."""
+    inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
+    white = bundle.preprocessing.get("white")
+    if white is None or not math.isfinite(white) or white <= 0:
+        low, high = inputs.amin(dim=(1, 2, 3), keepdim=True), inputs.amax(dim=(1, 2, 3), keepdim=True)
+        apart = high - low
+        return ((inputs - low) / torch.where(apart > 0, apart, 1.0)).numpy()
+    return (inputs / white).numpy()

@@ -1,0 +1,270 @@
+"""Fit, classes and regularization: each rule fires, and stays silent at each side of its limits."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+from fit_toys import ToyTwins, case_of, network, outputs
+
+from dlexp.diagnosis.case import Case
+from dlexp.diagnosis.judge import Rule
+from dlexp.diagnosis.rules.classes import class_collapse, class_imbalance
+from dlexp.diagnosis.rules.fit import overfitting, underfitting
+from dlexp.diagnosis.rules.gains import NO_GAIN, excess, gain, shortfall
+from dlexp.diagnosis.rules.regularization import augmentation_too_strong, regularization_too_strong
+from dlexp.diagnosis.verdict import Verdict
+
+RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]
+FLAT = [1.0, 0.8, 0.7, 0.65, 0.62, 0.61, 0.6, 0.6]
+WIDER = ("model.hidden=[64]",)
+ALL_OFF = ("model.dropout=0", "optim.weight_decay=0")
+
+
+def one(rule: Rule, case: Case) -> Verdict | None:
+    """The verdict of a rule, which must be well made; None for none."""
+    found = list(rule(case))
+    assert len(found) <= 1
+    for verdict in found:
+        crossed = [e for e in verdict.evidence if e.limit is not None]
+        for e in crossed:
+            assert e.value > e.limit if e.side == "above" else e.value < e.limit, e
+        if verdict.severity != "note":
+            assert len(crossed) >= 2
+            assert len({e.is_trial for e in crossed}) == 2 or len(crossed) >= 3
+            assert verdict.remedy or verdict.action
+    return found[0] if found else None
+
+
+# --- gains ---------------------------------------------------------------------------------------
+
+
+def test_a_gain_is_sure_where_the_same_samples_agree() -> None:
+    found = gain(outputs(1.0), outputs(0.5))
+    assert found.share == pytest.approx(0.5) and 0.4 < found.low <= 0.5
+
+
+def test_a_gain_of_few_scattered_samples_is_not_sure() -> None:
+    own, other = outputs(1.0, count=8, spread=1.5), outputs(0.8, count=8, spread=1.5)
+    other = type(other)(**{**vars(other), "sample_losses": other.sample_losses[::-1]})
+    assert gain(own, other).low < 0
+
+
+def test_networks_that_are_not_finite_gain_nothing_and_lose_everything() -> None:
+    broken = outputs(1.0)
+    broken = type(broken)(**{**vars(broken), "sample_losses": [nan] * 200})
+    assert gain(outputs(1.0), broken) == NO_GAIN
+    assert gain(broken, outputs(1.0)).share == 1.0
+
+
+def test_the_excess_of_equal_losses_is_not_above_zero() -> None:
+    assert excess(outputs(1.0), outputs(1.0)) <= 0 < excess(outputs(0.1), outputs(1.0))
+
+
+def test_the_shortfall_of_classes_is_one_for_the_best_constant_answer() -> None:
+    rare = outputs(0.198515, shares=[0.95, 0.05, 0.0, 0.0], recalls=[1.0, 0.0, nan, nan])
+    assert shortfall(case_of(network(rare, rare)), rare) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_shortfall_of_values_is_in_variances_of_the_targets() -> None:
+    assert shortfall(case_of(network(0.4, 0.5), is_classes=False), outputs(0.4)) == pytest.approx(0.4)
+
+
+# --- overfitting ---------------------------------------------------------------------------------
+
+TOGETHER = ("model.dropout=0.5", "optim.weight_decay=0.3")
+DROPPED = {("data.augment=crop", *TOGETHER): network(0.3, 0.5), ("model.dropout=0.5",): network(0.3, 0.4)}
+
+
+def test_overfitting_needs_a_gap_and_a_restraint_that_helps() -> None:
+    found = one(overfitting, case_of(network(0.01, 1.0), DROPPED, val_losses=FLAT))
+    assert found is not None and found.code == "overfitting" and found.severity == "warning"
+    assert found.remedy == ("model.dropout=0.5",)
+
+
+def test_a_gap_that_no_restraint_narrows_is_no_overfitting() -> None:
+    assert one(overfitting, case_of(network(0.01, 1.0), val_losses=RISING)) is None
+
+
+def test_no_gap_is_no_overfitting() -> None:
+    assert one(overfitting, case_of(network(0.9, 1.0), DROPPED, val_losses=FLAT)) is None
+
+
+def test_a_healthy_network_that_knows_its_samples_has_nothing_to_gain() -> None:
+    case = case_of(network(0.001, 0.08), {("model.dropout=0.5",): network(0.01, 0.05)}, val_losses=FLAT)
+    assert one(overfitting, case) is None
+    assert cast_twins(case).asked == []  # no trial is made for nothing
+
+
+def test_a_rise_after_the_best_epoch_alone_is_a_note() -> None:
+    val = network(0.01, 1.0)
+    made = {("trainer.epochs=3",): network(0.2, 0.58)}
+    found = one(overfitting, case_of(val, made, val_losses=RISING, settings={"optim.weight_decay": None}))
+    assert found is not None and found.severity == "note" and found.epoch == 3
+    assert found.remedy == ("trainer.epochs=3",)
+
+
+def test_the_noise_of_a_curve_is_no_rise() -> None:
+    noisy = [1.0, 0.12, 0.08, 0.12, 0.08, 0.12, 0.08, 0.12, 0.09]
+    assert one(overfitting, case_of(network(0.001, 0.09), DROPPED, val_losses=noisy)) is None
+
+
+def test_a_run_that_was_not_finite_is_not_overfitted() -> None:
+    assert one(overfitting, case_of(network(nan, nan), DROPPED, val_losses=[1.0, nan, inf])) is None
+
+
+def test_of_equal_restraints_the_shorter_words_are_told() -> None:
+    together = ("regularization.mixup=0.4", *TOGETHER)
+    made = {("model.dropout=0.5",): network(0.3, 0.4), together: network(0.3, 0.39)}
+    case = case_of(network(0.01, 1.0), made, val_losses=FLAT, settings={"data.augment": "crop"})
+    found = one(overfitting, case)
+    assert found is not None and found.remedy == ("model.dropout=0.5",)
+
+
+def test_two_restraints_that_promise_nothing_are_enough() -> None:
+    case = case_of(network(0.01, 1.0), {("optim.weight_decay=0.3",): network(0.3, 0.4)}, val_losses=FLAT)
+    assert one(overfitting, case) is None
+    assert len(cast_twins(case).asked) == 3  # the run itself, all restraints, the first of them
+
+
+# --- underfitting --------------------------------------------------------------------------------
+
+
+def test_underfitting_is_shown_by_a_larger_network() -> None:
+    found = one(underfitting, case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=FLAT))
+    assert found is not None and found.code == "underfitting" and found.remedy == WIDER
+
+
+@pytest.mark.parametrize("train, val", [(0.9, 0.9), (0.2, 0.95), (0.7, 0.3)])
+def test_a_larger_network_that_gains_little_is_no_underfitting(train: float, val: float) -> None:
+    assert one(underfitting, case_of(network(1.0, 1.0), {WIDER: network(train, val)}, val_losses=FLAT)) is None
+
+
+def test_a_network_that_fits_its_samples_is_not_too_small() -> None:
+    assert one(underfitting, case_of(network(0.2, 0.4), {WIDER: network(0.01, 0.05)}, val_losses=FLAT)) is None
+
+
+def test_a_network_without_widths_is_compared_with_others() -> None:
+    made = {("model=tabular_mlp",): "takes no images", ("model=simple_cnn",): network(0.1, 0.2)}
+    case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.hidden": None})
+    found = one(underfitting, case)
+    assert found is not None and found.remedy == ("model=simple_cnn",)
+
+
+# --- regularization ------------------------------------------------------------------------------
+
+
+def test_regularization_is_named_by_the_trial_without_it() -> None:
+    made = {ALL_OFF: network(0.1, 0.2), ("model.dropout=0",): network(0.1, 0.2)}
+    found = one(regularization_too_strong, case_of(network(1.0, 1.0), made, val_losses=FLAT))
+    assert found is not None and found.severity == "error" and found.remedy == ("model.dropout=0",)
+
+
+def test_a_usual_strength_is_told_where_it_is_as_good() -> None:
+    made = {key: network(0.1, 0.2) for key in (ALL_OFF, ("model.dropout=0",), ("model.dropout=0.2",))}
+    case = case_of(network(1.0, 1.0), made, settings={"model.dropout": 0.9}, val_losses=FLAT)
+    found = one(regularization_too_strong, case)
+    assert found is not None and found.remedy == ("model.dropout=0.2",)
+
+
+def test_several_regularizers_are_to_blame_together_where_none_is_alone() -> None:
+    found = one(regularization_too_strong, case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT))
+    assert found is not None and found.remedy == ALL_OFF
+
+
+@pytest.mark.parametrize(
+    "end, without",
+    [
+        (network(0.15, 0.5), network(0.01, 0.2)),  # it fits its samples
+        (network(1.0, 1.0), network(0.1, 0.95)),  # fits them better, and validates no better
+        (network(1.0, 1.0), network(0.8, 0.8)),  # little is gained
+        (network(1.0, 1.0), "does not fit"),
+    ],
+)
+def test_regularization_that_does_no_harm_is_not_told(end: object, without: object) -> None:
+    assert one(regularization_too_strong, case_of(end, {ALL_OFF: without}, val_losses=FLAT)) is None  # type: ignore[arg-type, dict-item]
+
+
+def test_a_run_without_regularization_is_tried_no_further() -> None:
+    settings = {"model.dropout": 0.0, "optim.weight_decay": 0.0}
+    case = case_of(network(1.0, 1.0), settings=settings, val_losses=FLAT)
+    assert one(regularization_too_strong, case) is None
+    assert cast_twins(case).asked == []
+
+
+def test_trials_of_a_long_run_start_where_it_ended() -> None:
+    case = case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
+    assert one(regularization_too_strong, case) is not None
+    assert {start for _, start in cast_twins(case).asked} == {"stored"}
+
+
+def test_a_short_trial_says_nothing_of_a_run_that_is_to_begin() -> None:
+    case = case_of(None, {ALL_OFF: network(0.1, 0.2)}, updates=10_000, watched=50)
+    assert one(regularization_too_strong, case) is None
+
+
+def test_augmentation_is_shown_by_the_trial_without_it() -> None:
+    settings = {"data.augment": ["flip", {"rotate": 90}], "regularization.random_erasing": 0.9}
+    off = ("data.augment=none", "regularization.random_erasing=0")
+    made = {off: network(0.05, 0.1), ("data.augment=none",): network(0.05, 0.12)}
+    case = case_of(network(0.6, 0.6), made, settings=settings, val_losses=FLAT, train_losses=[1.9] * 8)
+    found = one(augmentation_too_strong, case)
+    assert found is not None and found.remedy == ("data.augment=none",)
+    assert "loss of changed training samples" in found.evidence[0].measure
+
+
+def test_augmentation_that_helps_is_not_told() -> None:
+    made = {("data.augment=none",): network(0.01, 0.7)}
+    case = case_of(network(0.6, 0.6), made, settings={"data.augment": "crop"}, val_losses=FLAT)
+    assert one(augmentation_too_strong, case) is None
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+COLLAPSED = outputs(1.38, recalls=[1.0, 0.0, 0.0, 0.0])
+RARE = outputs(0.2, shares=[0.95, 0.05, 0.0, 0.0], recalls=[1.0, 0.0, nan, nan])
+FOUND = outputs(0.3, shares=[0.95, 0.05, 0.0, 0.0], recalls=[0.9, 0.8, nan, nan])
+
+
+def test_a_collapse_is_mended_by_the_rate_that_mends_it() -> None:
+    made = {("optim.lr=0.0001",): network(COLLAPSED, COLLAPSED), ("optim.lr=1e-05",): network(0.2, 0.2)}
+    found = one(class_collapse, case_of(network(COLLAPSED, COLLAPSED), made, val_losses=FLAT))
+    assert found is not None and found.severity == "error" and found.remedy == ("optim.lr=1e-05",)
+
+
+def test_a_collapse_that_nothing_mends_is_a_warning_with_an_action() -> None:
+    found = one(class_collapse, case_of(network(COLLAPSED, COLLAPSED), val_losses=FLAT))
+    assert found is not None and found.severity == "warning" and not found.remedy and found.action
+
+
+def test_missed_classes_of_a_network_that_has_learned_much_are_no_collapse() -> None:
+    some = outputs(0.5, recalls=[1.0, 0.9, 0.0, 0.0])
+    assert one(class_collapse, case_of(network(some, some), val_losses=FLAT)) is None
+
+
+def test_the_most_frequent_class_alone_may_be_the_best_answer() -> None:
+    assert one(class_collapse, case_of(network(RARE, RARE), val_losses=FLAT)) is None
+
+
+def test_imbalance_is_shown_by_a_balanced_trial() -> None:
+    made = {("data.balance=weights",): network(RARE, RARE), ("data.balance=sampling",): network(FOUND, FOUND)}
+    found = one(class_imbalance, case_of(network(RARE, RARE), made, val_losses=FLAT))
+    assert found is not None and found.remedy == ("data.balance=sampling",)
+
+
+def test_rare_classes_that_balance_does_not_find_are_no_imbalance() -> None:
+    assert one(class_imbalance, case_of(network(RARE, RARE), val_losses=FLAT)) is None
+
+
+def test_rare_classes_that_are_found_are_no_imbalance() -> None:
+    assert one(class_imbalance, case_of(network(FOUND, FOUND), val_losses=FLAT)) is None
+
+
+def test_missed_classes_that_are_not_rare_are_no_imbalance() -> None:
+    made = {("data.balance=weights",): network(0.2, 0.2)}
+    assert one(class_imbalance, case_of(network(COLLAPSED, COLLAPSED), made, val_losses=FLAT)) is None
+
+
+def cast_twins(case: Case) -> ToyTwins:
+    assert isinstance(case.twin, ToyTwins)
+    return case.twin
