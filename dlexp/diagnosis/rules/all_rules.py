@@ -10,16 +10,19 @@ from dlexp.diagnosis.rules import (
     data,
     labels,
     memory,
-    optimization,
     outputs,
     parameters,
     splits,
     units,
 )
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
+from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
 
 RULES: Sequence[Rule] = (
-    *optimization.RULES,
+    *numbers.RULES,
+    *rates.RULES,
+    *depth.RULES,
+    *length.RULES,
     *units.RULES,
     *outputs.RULES,
     *parameters.RULES,

@@ -97,7 +97,9 @@ def attempt(
     return Attempt(tuple(words), reached, lead(case, reached, run))
 
 
-def best_of(case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
+def best_attempt(
+    case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial"
+) -> Attempt | None:
     """The best of some trials in turn, ended by the first that is no better than one before; None if none leads."""
     best: Attempt | None = None
     base = without_knowledge(case)

@@ -15,13 +15,14 @@ from dlexp.config.derive import repeat
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.diagnosis.judge import judge
-from dlexp.diagnosis.rules.optimization import RULES
+from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.errors import Diverged
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, case_of_words
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
+RULES = (*numbers.RULES, *rates.RULES, *depth.RULES, *length.RULES)
 DEEP = "model.hidden=[16,16,16,16,16,16,16,16] model.activation=sigmoid model.norm=none model.dropout=0"
 # Fault -> the words of a run that has it.
 PLANTED = {

@@ -7,7 +7,7 @@ from math import isfinite, log10
 from statistics import median
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
-from dlexp.diagnosis.rules.rates import lower_rate
+from dlexp.diagnosis.rules.optimization.rates import lower_rate
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -193,3 +193,6 @@ def _spike(trace: Trace, limit: float) -> float:
     ]
     usual = median(norms) if norms else 0.0
     return max(norms) / usual if usual > 0 else 0.0
+
+
+RULES = (vanishing_gradients, exploding_gradients)
