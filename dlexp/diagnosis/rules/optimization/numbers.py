@@ -13,7 +13,7 @@ from dlexp.diagnosis.verdict import Evidence, Verdict
 _LEAD = 0.05  # of a trial in fp32, by its drop
 _DIGITS = {"bf16": 8, "fp16": 11}
 _SKIPPED = 0.05  # share of updates that the fp16 scaler may skip: it does so a few times at the start
-_PLACES = {"weight": "the weight", "layer": "the output of", "gradient": "the gradient of", "data": "the"}
+_PLACES = {"weight": "the weight", "layer": "the output of layer", "gradient": "the gradient of", "data": "the"}
 
 
 def not_finite(case: Case) -> Iterator[Verdict]:
