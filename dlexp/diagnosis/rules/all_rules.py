@@ -6,17 +6,13 @@ from collections.abc import Sequence
 
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules import (
-    batch_norm,
     data,
     labels,
-    memory,
     optimization,
-    outputs,
-    parameters,
     splits,
-    units,
 )
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
+from dlexp.diagnosis.rules.network import batch_norm, memory, outputs, parameters, units
 
 RULES: Sequence[Rule] = (
     *optimization.RULES,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from network_case_toys import case, seen, weight
 
-from dlexp.diagnosis.case import MemoryMeasure, ModeLosses
+from dlexp.diagnosis.case import ModeLosses
 from dlexp.diagnosis.changes import UNFROZEN
-from dlexp.diagnosis.rules.batch_norm import batch_norm_small_batch
-from dlexp.diagnosis.rules.memory import fading_memory
-from dlexp.diagnosis.rules.parameters import frozen_parameters, unused_parameters
+from dlexp.diagnosis.layer_measures import MemoryMeasure
+from dlexp.diagnosis.rules.network.batch_norm import batch_norm_small_batch
+from dlexp.diagnosis.rules.network.memory import fading_memory
+from dlexp.diagnosis.rules.network.parameters import frozen_parameters, unused_parameters
 
 FROZEN = weight(is_frozen=True, gradient=None, moved=0.0)
 HEAD = weight("model.head.weight")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from dlexp.diagnosis.case import Case, Change, NetworkMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Twin
 from dlexp.diagnosis.verdict import Evidence
 
 _WORSE = 1.05  # of the validation loss: a change that costs more there is no remedy
@@ -23,7 +23,7 @@ class Option:
     """
 
     words: tuple[str, ...] = ()
-    change: Change | None = None
+    change: NetworkChange | None = None
     start: Start = "initial"
 
     @property
@@ -54,7 +54,7 @@ class Proof:
         return Evidence(measure, self.ratio, limit, "below", is_trial=True)
 
 
-def best_of(case: Case, options: Iterable[Option], limit: float) -> Proof | None:
+def best_proof(case: Case, options: Iterable[Option], limit: float) -> Proof | None:
     """The change with the lowest validation loss, of those whose training loss is below `limit` times that of the run.
 
     Its validation loss is not above that of the run. None if no change is as good.

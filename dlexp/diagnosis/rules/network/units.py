@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dlexp.diagnosis.case import ActivationMeasure, Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, NetworkMeasure
 from dlexp.diagnosis.changes import LEAKY, rescaled, unbiased
-from dlexp.diagnosis.rules.counterfactuals import Option, Proof, best_of, other_values, slower
+from dlexp.diagnosis.layer_measures import ActivationMeasure
+from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof, other_values, slower
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
@@ -31,7 +32,7 @@ def dead_units(case: Case) -> Iterator[Verdict]:
     before = _same_place(case.start, worst)
     died = before is not None and case.end is not None and before.dead_share < worst.dead_share / 2
     options = _revivals(case, worst, died=died) if worst.dead_share >= _DEAD else ()
-    proof = best_of(case, options, _BETTER)
+    proof = best_proof(case, options, _BETTER)
     found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _SOME)
     first = () if before is None else (Evidence(f"dead units of {worst.place} before training", before.dead_share),)
     if proof is None:
@@ -126,7 +127,7 @@ def saturated_units(case: Case) -> Iterator[Verdict]:
         return
     worst = max(sick, key=lambda one: one.saturated or 0.0)
     before = _same_place(case.start, worst)
-    proof = best_of(case, _without_saturation(case, sick), _BETTER)
+    proof = best_proof(case, _without_saturation(case, sick), _BETTER)
     found = (
         Evidence(f"outputs of {worst.place} at an end of {worst.function}, share", worst.saturated or 0.0, _SATURATED),
         Evidence(f"mean absolute input of {worst.place}", worst.input_size),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.rules.counterfactuals import Option, best_of, loss_of, other_values
+from dlexp.diagnosis.rules.network.counterfactuals import Option, best_proof, loss_of, other_values
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _REACHED = 0.5  # of the positions: a gradient that covers half of a sequence is no fault by itself
@@ -24,7 +24,7 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
     loss, constant = now.train.metrics.get("loss"), case.constant_loss
     is_stuck = case.end is not None and loss is not None and constant is not None and loss >= _NO_BETTER * constant
     options = _gated(case)
-    proof = best_of(case, options, _BETTER)
+    proof = best_proof(case, options, _BETTER)
     found = (
         Evidence("positions from the end that the gradient reaches", memory.reach, _REACHED * memory.length, "below"),
         Evidence("positions of the sequences", memory.length),
