@@ -275,7 +275,7 @@ Start = Literal["initial", "stored"]
 
 
 @dataclass(frozen=True)
-class Change:
+class NetworkChange:
     """A change of networks that no word makes, for a trial.
 
     Attributes:
@@ -291,7 +291,7 @@ class Twins(Protocol):
     """Trains a twin of the run for some updates, in memory; what was trained once is remembered."""
 
     def __call__(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         """Train with `words` as further overrides.
 
