@@ -61,7 +61,7 @@ def best_proof(case: Case, options: Iterable[Option], limit: float) -> Proof | N
     """
     found: list[tuple[float, Proof]] = []
     for option in options:
-        own, other = case.twin(start=option.start), trained(case, option)
+        own, other = case.twin(start=option.start), trial_of(case, option)
         before, after = loss_of(own, "train"), loss_of(other, "train")
         if other.after is None or not isfinite(after) or after >= limit * before:
             continue
@@ -72,7 +72,7 @@ def best_proof(case: Case, options: Iterable[Option], limit: float) -> Proof | N
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def trained(case: Case, option: Option) -> Twin:
+def trial_of(case: Case, option: Option) -> Twin:
     """The trial of a change."""
     if option.change is None:
         return case.twin(*option.words, start=option.start)
