@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules import (
-    batch_norm,
-    data,
-    labels,
-    memory,
-    outputs,
-    parameters,
-    splits,
-    units,
-)
+from dlexp.diagnosis.rules import data, labels, splits
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
+from dlexp.diagnosis.rules.network import batch_norm, memory, outputs, parameters, units
 from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
 
 RULES: Sequence[Rule] = (
