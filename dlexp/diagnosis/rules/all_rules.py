@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules import (
     batch_norm,
-    data,
-    labels,
     memory,
     optimization,
     outputs,
     parameters,
-    splits,
     units,
 )
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
+from dlexp.diagnosis.rules.samples import labels, scales, splits
 
 RULES: Sequence[Rule] = (
     *optimization.RULES,
@@ -28,7 +26,7 @@ RULES: Sequence[Rule] = (
     *fit.RULES,
     *classes.RULES,
     *regularization.RULES,
-    *data.RULES,
+    *scales.RULES,
     *labels.RULES,
     *splits.RULES,
 )
