@@ -20,6 +20,7 @@ from dlexp.diagnosis.verdict import Verdict
 RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]
 FLAT = [1.0, 0.8, 0.7, 0.65, 0.62, 0.61, 0.6, 0.6]
 WIDER = ("model.hidden=[64]",)
+STORED_OFF = ("model.dropout=0.001", "optim.weight_decay=0")
 ALL_OFF = ("model.dropout=0", "optim.weight_decay=0")
 
 
@@ -195,21 +196,26 @@ def test_a_run_without_regularization_is_tried_no_further() -> None:
 
 
 def test_trials_of_a_long_run_start_where_it_ended() -> None:
-    case = case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
-    assert one(regularization_too_strong, case) is not None
+    case = case_of(network(1.0, 1.0), {STORED_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
+    found = one(regularization_too_strong, case)
+    assert found is not None and found.remedy == ALL_OFF
     assert {start for _, start in cast_twins(case).asked} == {"stored"}
 
 
-def test_a_run_that_was_merely_too_short_is_neither_restrained_nor_small() -> None:
+def test_a_run_that_was_merely_too_short_is_at_most_noted() -> None:
     class Longer(ToyTwins):
         def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
             return super().__call__(*(("longer",) if start == "stored" and not words else words), start=start)
 
     made = {ALL_OFF: network(0.1, 0.2), WIDER: network(0.1, 0.2), ("longer",): network(0.1, 0.2)}
     case = case_of(network(1.0, 1.0), val_losses=FLAT)
-    case = replace(case, twin=Longer(network(1.0, 1.0), made))
-    assert one(regularization_too_strong, case) is None
-    assert one(underfitting, case) is None
+    as_good = replace(case, twin=Longer(network(1.0, 1.0), made))
+    for rule in (regularization_too_strong, underfitting):
+        found = one(rule, as_good)
+        assert found is not None and found.severity == "note"
+    better = replace(case, twin=Longer(network(1.0, 1.0), {**made, ("longer",): network(0.05, 0.1)}))
+    assert one(regularization_too_strong, better) is None
+    assert one(underfitting, better) is None
 
 
 def test_stored_weights_that_are_beyond_help_are_left_for_the_initial_ones() -> None:

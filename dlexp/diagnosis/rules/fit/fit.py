@@ -11,7 +11,7 @@ import numpy as np
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
-    beats_more_of_the_same,
+    beyond_more_of_the_same,
     compared,
     covers,
     excess,
@@ -168,11 +168,12 @@ def underfitting(case: Case) -> Iterator[Verdict]:
         train, val = gain(end.train, twin.after.train), gain(end.val, twin.after.val)
         if train.share < _LARGER_TRAIN or val.share < _LARGER_VAL or min(train.low, val.low) < _SURE:
             continue
-        if not beats_more_of_the_same(case, twin.after):
+        is_beyond = beyond_more_of_the_same(case, twin.after)
+        if is_beyond is False:
             continue
         yield Verdict(
             "underfitting",
-            "error" if poor >= _VERY_POOR else "warning",
+            "note" if is_beyond is None else "error" if poor >= _VERY_POOR else "warning",
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),
@@ -184,7 +185,7 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             ),
             "It cannot express how the targets follow from the inputs.",
             words,
-            confidence=0.7,
+            confidence=0.4 if is_beyond is None else 0.7,
             source="a trial with a larger network",
         )
         return

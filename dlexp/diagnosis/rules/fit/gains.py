@@ -108,15 +108,16 @@ def start_of_trials(case: Case) -> Start:
     return "initial" if covers(case) or case.end is None else "stored"
 
 
-def beats_more_of_the_same(case: Case, after: NetworkMeasure) -> bool:
+def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
     """Whether a network after a trial is better than the run itself after as many further updates.
 
-    Otherwise the run was merely too short, and what learns faster looks better.
+    Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good.
     """
-    if case.end is None:
+    longer = trained(case, start="stored") if case.end is not None else None
+    if longer is None:
         return True
-    longer = trained(case, start="stored")
-    return longer is None or gain(longer.val, after.val).share >= _MORE
+    share = gain(longer.val, after.val).share
+    return True if share >= _MORE else None if share >= 0 else False
 
 
 def compared(

@@ -6,12 +6,12 @@ Each is switched off in a trial: one that does not hold the run back shows no ga
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Start
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
-    beats_more_of_the_same,
+    beyond_more_of_the_same,
     gain,
     mean_loss,
     reached,
@@ -55,6 +55,7 @@ class _Found:
     train: Gain
     val: Gain
     after: NetworkMeasure
+    is_beyond: bool = True  # what more updates give as well
 
 
 def regularization_too_strong(case: Case) -> Iterator[Verdict]:
@@ -158,7 +159,8 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
     if found is None and first == "stored":
         own, start = end, "initial"
         found = _judged(case, own, start, brakes, everything)
-    if found is None or not beats_more_of_the_same(case, found.after):
+    is_beyond = None if found is None else beyond_more_of_the_same(case, found.after)
+    if found is None or is_beyond is False:
         return None
     if len(brakes) > 1:
         for brake in brakes[:_SINGLES]:
@@ -169,14 +171,17 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
     if len(found.brakes) == 1 and found.brakes[0].usual:
         milder = _judged(case, own, start, found.brakes, found.brakes[0].usual)
         found = milder if milder is not None and milder.val.share >= found.val.share else found
-    return found
+    return replace(found, is_beyond=bool(is_beyond))
 
 
 def _judged(
     case: Case, own: NetworkMeasure, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]
 ) -> _Found | None:
     """What a trial with `words` gains, None if it is not clear."""
-    without = trained(case, *words, start=start)
+    tried = words
+    if start == "stored":  # a layer of dropout that is left out changes the names of the weights of some networks
+        tried = tuple(word.removesuffix("=0") + "=0.001" if word.endswith("dropout=0") else word for word in words)
+    without = trained(case, *tried, start=start)
     if without is None:
         return None
     train, val = gain(own.train, without.train), gain(own.val, without.val)
@@ -191,7 +196,7 @@ def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: st
     val = found.val
     return Verdict(
         code,
-        "error" if poor >= _SEVERE else "warning",
+        "note" if not found.is_beyond else "error" if poor >= _SEVERE else "warning",
         what,
         (
             first,
@@ -206,7 +211,7 @@ def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: st
         ),
         cause,
         found.words,
-        confidence=min(0.95, 0.6 + 0.4 * val.share),
+        confidence=min(0.95, 0.6 + 0.4 * val.share) if found.is_beyond else 0.4,
         source="trials without it",
     )
 
