@@ -13,7 +13,7 @@ from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
 from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
-from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain, shortfall
+from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain_of, shortfall
 from dlexp.diagnosis.rules.fit.regularization import augmentation_too_strong, regularization_too_strong
 from dlexp.diagnosis.verdict import Verdict
 
@@ -43,21 +43,21 @@ def one(rule: Rule, case: Case) -> Verdict | None:
 
 
 def test_a_gain_is_sure_where_the_same_samples_agree() -> None:
-    found = gain(outputs(1.0), outputs(0.5))
+    found = gain_of(outputs(1.0), outputs(0.5))
     assert found.share == pytest.approx(0.5) and 0.4 < found.low <= 0.5
 
 
 def test_a_gain_of_few_scattered_samples_is_not_sure() -> None:
     own, other = outputs(1.0, count=8, spread=1.5), outputs(0.8, count=8, spread=1.5)
     other = type(other)(**{**vars(other), "sample_losses": other.sample_losses[::-1]})
-    assert gain(own, other).low < 0
+    assert gain_of(own, other).low < 0
 
 
 def test_networks_that_are_not_finite_gain_nothing_and_lose_everything() -> None:
     broken = outputs(1.0)
     broken = type(broken)(**{**vars(broken), "sample_losses": [nan] * 200})
-    assert gain(outputs(1.0), broken) == NO_GAIN
-    assert gain(broken, outputs(1.0)).share == 1.0
+    assert gain_of(outputs(1.0), broken) == NO_GAIN
+    assert gain_of(broken, outputs(1.0)).share == 1.0
 
 
 def test_the_excess_of_equal_losses_is_not_above_zero() -> None:
@@ -159,8 +159,21 @@ def test_a_network_without_widths_is_compared_with_others() -> None:
 
 def test_regularization_is_named_by_the_trial_without_it() -> None:
     made = {ALL_OFF: network(0.1, 0.2), ("model.dropout=0",): network(0.1, 0.2)}
-    found = one(regularization_too_strong, case_of(network(1.0, 1.0), made, val_losses=FLAT))
+    case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.dropout": 0.9})
+    found = one(regularization_too_strong, case)
     assert found is not None and found.severity == "error" and found.remedy == ("model.dropout=0",)
+
+
+def test_regularization_of_a_usual_strength_is_at_most_a_note() -> None:
+    found = one(regularization_too_strong, case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT))
+    assert found is not None and found.severity == "note"
+
+
+def test_a_usual_shift_of_images_is_at_most_a_note() -> None:
+    made = {("data.augment=none",): network(0.05, 0.1)}
+    case = case_of(network(0.6, 0.6), made, settings={"data.augment": "crop", "data.pad": 1}, val_losses=FLAT)
+    found = one(augmentation_too_strong, case)
+    assert found is not None and found.severity == "note"
 
 
 def test_a_usual_strength_is_told_where_it_is_as_good() -> None:

@@ -15,7 +15,7 @@ from dlexp.diagnosis.rules.fit.gains import (
     compared,
     covers,
     excess,
-    gain,
+    gain_of,
     mean_loss,
     reached,
     shortfall,
@@ -128,7 +128,7 @@ def _best_restraint(case: Case, end: NetworkMeasure, curve: _Curve) -> _Restrain
         if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
             return None
         best = 1.0 - _best_loss(twin) / own_best if isfinite(own_best) and own_best > 0 else 0.0
-        return _Restrained(twin.words, gain(own.val, twin.after.val), best)
+        return _Restrained(twin.words, gain_of(own.val, twin.after.val), best)
 
     tried: list[_Restrained] = []
     for number, words in enumerate(restraints(case), start=1):
@@ -165,7 +165,7 @@ def underfitting(case: Case) -> Iterator[Verdict]:
         twin = case.twin(*words)
         if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
             continue
-        train, val = gain(end.train, twin.after.train), gain(end.val, twin.after.val)
+        train, val = gain_of(end.train, twin.after.train), gain_of(end.val, twin.after.val)
         if train.share < _LARGER_TRAIN or val.share < _LARGER_VAL or min(train.low, val.low) < _SURE:
             continue
         is_beyond = beyond_more_of_the_same(case, twin.after)

@@ -39,7 +39,7 @@ class Gain:
 NO_GAIN = Gain(-inf, -inf)
 
 
-def gain(own: OutputMeasure, other: OutputMeasure) -> Gain:
+def gain_of(own: OutputMeasure, other: OutputMeasure) -> Gain:
     """What `other` saves of the loss of `own`; both are of the same samples in the same order."""
     before, after = mean_loss(own), mean_loss(other)
     if not isfinite(after):
@@ -94,10 +94,10 @@ def reached(case: Case) -> NetworkMeasure | None:
     """The network at the end of the run, or before it that of a trial of the run itself if it is long enough."""
     if case.end is not None or case.history is not None:
         return case.end
-    return trained(case) if covers(case) else None
+    return network_after(case) if covers(case) else None
 
 
-def trained(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure | None:
+def network_after(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure | None:
     """The network after a trial, None if it failed."""
     twin = case.twin(*words, start=start)
     return None if twin.trace is None or twin.trace.failed_at is not None else twin.after
@@ -113,10 +113,10 @@ def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
 
     Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good.
     """
-    longer = trained(case, start="stored") if case.end is not None else None
+    longer = network_after(case, start="stored") if case.end is not None else None
     if longer is None:
         return True
-    share = gain(longer.val, after.val).share
+    share = gain_of(longer.val, after.val).share
     return True if share >= _MORE else None if share >= 0 else False
 
 
