@@ -21,9 +21,7 @@ from dlexp.diagnosis.case import Case, Change, RunSettings, Start, Twin
 CATALOG = Catalog()
 
 
-def no_twin(
-    *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
-) -> Twin:
+def no_twin(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
     """Nothing is trained."""
     return Twin(words, problem="no training here")
 
