@@ -20,6 +20,7 @@ from dlexp.diagnosis.rules.fit.gains import (
     start_of_trials,
 )
 from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
+from dlexp.specs import ImageSpec
 
 _POOR = 0.15  # training loss by that of the best constant answer; label smoothing of 0.1 alone gives 0.05
 _POOR_CHANGED = 0.1  # the same for changed samples, which cost less where they help
@@ -27,7 +28,7 @@ _TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a tri
 _SEVERE = 0.5  # training loss by that of the best constant answer
 _ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
 _SINGLES = 4  # trials that look for the one to blame
-_MILD, _SMALL_PAD = ("crop", "flip", "crop_flip"), 4  # presets, and the shift of the crop in pixels, that are usual
+_MILD, _SMALL_PAD = ("crop", "flip", "crop_flip"), 0.125  # presets, and shifts by the side of an image, that are usual
 _OFTEN_ERASED = 0.4  # share of the images
 _TIMES_CLEAN = 1.2  # loss of changed training samples by that of unchanged ones
 
@@ -126,7 +127,9 @@ def changes_of_samples(case: Case) -> list[Brake]:
     augment = facts.settings.get("data.augment")
     if augment not in (None, "none", [], ["none"], ()):
         is_mild = augment in _MILD or (isinstance(augment, list | tuple) and len(augment) == 1 and augment[0] in _MILD)
-        is_mild &= (facts.number("data.pad") or 1) <= _SMALL_PAD
+        inputs = case.bundle.spec.inputs
+        side = min(inputs.height, inputs.width) if isinstance(inputs, ImageSpec) else 1
+        is_mild &= (facts.number("data.pad") or 1) <= max(1, side * _SMALL_PAD)
         usual: tuple[str, ...] = ()
         if not is_mild and "data.pad" in facts.settings:
             usual = ("data.augment=crop", "data.pad=1")
