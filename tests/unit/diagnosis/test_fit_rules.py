@@ -227,6 +227,9 @@ def test_a_run_that_was_merely_too_short_is_at_most_noted() -> None:
     for rule in (regularization_too_strong, underfitting):
         found = one(rule, as_good)
         assert found is not None and found.severity == "note"
+    learning = replace(case, twin=Longer(network(1.0, 1.0), {WIDER: network(0.1, 0.1), ("longer",): network(0.6, 0.7)}))
+    found = one(underfitting, learning)
+    assert found is not None and found.severity == "note"
     better = replace(case, twin=Longer(network(1.0, 1.0), {**made, ("longer",): network(0.05, 0.1)}))
     assert one(regularization_too_strong, better) is None
     assert one(underfitting, better) is None

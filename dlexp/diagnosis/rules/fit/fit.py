@@ -16,6 +16,7 @@ from dlexp.diagnosis.rules.fit.gains import (
     covers,
     excess,
     gain_of,
+    is_still_learning,
     mean_loss,
     reached,
     shortfall,
@@ -171,9 +172,10 @@ def underfitting(case: Case) -> Iterator[Verdict]:
         is_beyond = beyond_more_of_the_same(case, twin.after)
         if is_beyond is False:
             continue
+        is_note = is_beyond is None or is_still_learning(case, poor)
         yield Verdict(
             "underfitting",
-            "note" if is_beyond is None else "error" if poor >= _VERY_POOR else "warning",
+            "note" if is_note else "error" if poor >= _VERY_POOR else "warning",
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),
@@ -185,7 +187,7 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             ),
             "It cannot express how the targets follow from the inputs.",
             words,
-            confidence=0.4 if is_beyond is None else 0.7,
+            confidence=0.4 if is_note else 0.7,
             source="a trial with a larger network",
         )
         return
