@@ -87,7 +87,7 @@ class Pace:
         return self.epochs * (self.updates * self.seconds + self.evaluation)
 
 
-def values_of(batch: Batch) -> int:
+def numbers_in(batch: Batch) -> int:
     """Numbers of the inputs of a batch."""
     inputs = batch.inputs
     if isinstance(inputs, Sequences):
@@ -154,7 +154,7 @@ def check_initial_loss(measured: Measured) -> Check:
     return Check("initial loss", status, f"{text}{'' if status == 'ok' else f'; at most {_HIGH_START:g}'}", numbers)
 
 
-def check_gradients(case: Case) -> Check:
+def check_gradient_flow(case: Case) -> Check:
     """Whether the loss depends on every parameter that is trained, and every gradient is finite."""
     assert case.start is not None
     trained = [one for one in case.start.parameters if not one.is_frozen]
