@@ -51,6 +51,26 @@ def refuse_balance(config: RunConfig, spec: DataSpec) -> None:
         raise ConfigError.one("data.balance", config.balance, rule, "Set data.balance=none", code="incompatible-data")
 
 
+def without_suspects(config: RunConfig, bundle: DataBundle) -> DataBundle:
+    """The data without training samples whose class is probably wrong, where data.suspected_labels=drop.
+
+    Raises ConfigError for data whose targets turn out to be no classes, or whose samples are read while they are used.
+    """
+    if not config.drops_suspected_labels:
+        return bundle
+    key, keep = "data.suspected_labels", "Set data.suspected_labels=keep"
+    if not isinstance(bundle.spec.targets, ClassSpec):
+        rule = f"requires classes; data={config.data.option} has {describe_kind(bundle.spec.target_kind)}"
+        raise ConfigError.one(key, "drop", rule, keep, code="incompatible-data")
+    if bundle.is_streamed:
+        rule = "not supported with samples that are read while they are used"
+        raise ConfigError.one(key, "drop", rule, "Set data.in_memory=true", code="not-supported")
+    from dlexp.diagnosis.data.suspects import without_suspected_labels  # few runs need it
+
+    seed = config.data.arguments.get("split_seed")
+    return without_suspected_labels(bundle, seed if isinstance(seed, int) else 0)
+
+
 def _refusal(key: str, given: RegularizationConfig, rule: str, remedy: str) -> ConfigError:
     path = f"regularization.{key}"
     return ConfigError.one(path, getattr(given, key), rule, remedy, code="incompatible-data")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.assemble.compatibility import refuse_balance
+from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
@@ -165,7 +165,7 @@ def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) 
 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
-    """Read and split the data. Raises DataError for data that cannot be used."""
+    """Read and split the data. Raises DataError for data that cannot be used, ConfigError for what does not fit it."""
     place = config.data.arguments.get("path")
     try:
         with reading_data(place):
@@ -175,6 +175,7 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
             raise
         remedy = "If it was moved, add data.path=PLACE with its new place"
         raise DataError(error.rule, file=error.file, remedy=remedy, code=error.code) from error
+    bundle = without_suspects(config, bundle)
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 

@@ -42,6 +42,7 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         batch_size=0 if is_auto(tree) else tree["data"]["batch_size"],
         eval_batch_size=tree["data"]["eval_batch_size"],
         balance=tree["data"].get("balance", "none"),
+        drops_suspected_labels=tree["data"].get("suspected_labels") == "drop",
         decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
         layer_decay=tree["optim"]["layer_decay"],
         optim_groups=tuple(tree["optim"]["groups"]),

@@ -108,6 +108,7 @@ class DataBundle:
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
     texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
+    groups         group of each sample of the source by its number (data.group); None where samples are independent
     bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """
 
@@ -132,6 +133,7 @@ class DataBundle:
     times: TimesOf | None = None
     mirrors: bool = True
     texts: Callable[[NDArray[np.int64]], list[str]] | None = None
+    groups: NDArray[np.int64] | None = None
     bucket: bool = False
 
     def __post_init__(self) -> None:

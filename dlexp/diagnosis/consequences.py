@@ -72,9 +72,10 @@ FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
     "dead_units": (*_NOT_LEARNED, "vanishing_gradients", "rate_too_low"),
     "bad_initial_loss": ("stopped_too_soon",),
     # optimization
-    "exploding_gradients": (*_NOT_LEARNED, "bad_initial_loss", "rate_too_high", "not_finite", "dead_units"),
+    "exploding_gradients": (*_NOT_LEARNED, "bad_initial_loss", "not_finite", "dead_units"),
     "rate_too_high": (
         *_NOT_LEARNED,
+        "exploding_gradients",
         "not_finite",
         "dead_units",
         "saturated_units",
@@ -85,10 +86,10 @@ FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
     "low_precision": (*_NOT_LEARNED, "not_finite", "rate_too_low"),
     "batch_too_large": (*_NOT_LEARNED, "rate_too_low", "regularization_too_strong", "augmentation_too_strong"),
     "rate_too_low": (*_NOT_LEARNED,),
-    "stopped_too_soon": ("underfitting",),
+    "plateau": ("class_collapse", "underfitting", "stopped_too_soon"),
     # the fit
     "regularization_too_strong": (*_NOT_LEARNED, "rate_too_low", "vanishing_gradients"),
     "augmentation_too_strong": (*_NOT_LEARNED, "rate_too_low"),
-    "underfitting": ("class_collapse", "plateau"),
-    "class_collapse": ("plateau",),
+    "underfitting": ("class_collapse", "stopped_too_soon"),
+    "stopped_too_soon": ("class_collapse",),
 }

@@ -12,6 +12,8 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.specs import ImageSpec
 
+_DARK = 0.25  # largest value of images that are drawn brighter, such as levels up to 16 in bytes
+
 
 def has_pictures(bundle: DataBundle) -> bool:
     """True where the samples are images of one or three channels."""
@@ -20,11 +22,13 @@ def has_pictures(bundle: DataBundle) -> bool:
 
 
 def images_of(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
-    """Images (K, C, H, W) in [0, 1], before normalization."""
+    """Images (K, C, H, W) in [0, 1], before normalization; brightened together where all are nearly black."""
     inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
     white = bundle.preprocessing.get("white")
     if white is None or not math.isfinite(white) or white <= 0:
         low, high = inputs.amin(dim=(1, 2, 3), keepdim=True), inputs.amax(dim=(1, 2, 3), keepdim=True)
         apart = high - low
         return ((inputs - low) / torch.where(apart > 0, apart, 1.0)).numpy()
-    return (inputs / white).numpy()
+    images = inputs / white
+    brightest = float(images.max()) if images.numel() else 1.0
+    return (images / brightest if 0 < brightest < _DARK else images).numpy()

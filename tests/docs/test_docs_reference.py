@@ -11,12 +11,25 @@ from doc_pages import ROOT, text_of
 from dlexp import errors
 from dlexp.cli.app import main
 from dlexp.config.files.catalog import Catalog
+from dlexp.diagnosis.rules.all_rules import RULES
+from dlexp.diagnosis.rules.while_training import WHILE_TRAINING
 from dlexp.metrics.selection.catalog import CATALOG
 
 
 def test_the_page_of_keys_is_what_make_reference_writes() -> None:
     page = runpy.run_path(str(ROOT / "docs/reference/generate.py"))["keys_page"]()
     assert page == text_of("docs/reference/keys.md"), "run `make reference`"
+
+
+def test_the_page_of_findings_is_what_make_reference_writes() -> None:
+    made = runpy.run_path(str(ROOT / "docs/reference/findings_page.py"))
+    page = made["findings_page"]()
+    assert page == text_of("docs/reference/findings.md"), "run `make reference`"
+    listed = set(re.findall(r"^### (\w+)", page, re.M))
+    assert {rule.__name__ for rule in (*RULES, *WHILE_TRAINING)} == set(
+        re.findall(r"^- rule: `[\w.]+\.(\w+)`$", page, re.M)
+    )
+    assert len(listed) >= 25
 
 
 def test_the_page_of_codes_lists_every_error_code_in_order() -> None:

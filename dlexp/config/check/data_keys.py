@@ -1,4 +1,4 @@
-"""Problems of the keys of data.* that divide and balance samples. Imports no torch."""
+"""Problems of the keys of data.* that divide, balance and leave out samples. Imports no torch."""
 
 from __future__ import annotations
 
@@ -62,3 +62,11 @@ def balance_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Ite
             rule = f"cannot be combined with loss.{key}: both weigh classes"
             remedy = f"Set loss.{key}=null, or data.balance=none"
             yield Problem("data.balance", balance, rule, remedy, code="cannot-combine")
+
+
+def suspected_labels_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the problem of data.suspected_labels with the kind of the targets."""
+    given, targets = tree["data"].get("suspected_labels", "keep"), tree["data"].get("_targets_")
+    if given != "keep" and targets not in _BALANCED:
+        rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
+        yield Problem("data.suspected_labels", given, rule, "Set data.suspected_labels=keep", code="incompatible-data")

@@ -9,7 +9,12 @@ from typing import Any
 
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
-from dlexp.config.check.data_keys import balance_problems, elsewhere, split_problems
+from dlexp.config.check.data_keys import (
+    balance_problems,
+    elsewhere,
+    split_problems,
+    suspected_labels_problems,
+)
 from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
@@ -127,7 +132,7 @@ def _typed(
     for group, keys in OWN_KEYS.items():
         file = f"{group}/{choices.get(group)}.yaml"
         for key in keys:
-            if key not in tree[group] and key not in ("phases", "balance"):
+            if key not in tree[group] and key not in ("phases", "balance", "suspected_labels"):
                 remedy = f"Begin {file} with `defaults: [_base, _self_]`."
                 if group == "task":  # tasks share no keys
                     remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
@@ -209,6 +214,7 @@ def _combines(tree: Mapping[str, Any], choices: Mapping[str, str], origins: Orig
         )
     yield from split_problems(data)
     yield from balance_problems(tree, choices)
+    yield from suspected_labels_problems(tree, choices)
     yield from _auto_rate(tree)
     leaf = origins.find("data.batch_size")
     yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)

@@ -181,6 +181,7 @@ class RunConfig:
     Attributes:
         optim_phases, scheduler_phases: Phase -> its own values in place of those of `optim` or `scheduler`.
         batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
+        drops_suspected_labels: Whether training samples whose class is probably wrong are left out.
         monitor: Full name of the deciding metric, such as val/accuracy.
         maximize: Whether larger values of it are better.
         metrics: Metrics beside those of the task: those of `metrics`, and a monitored one.
@@ -204,6 +205,7 @@ class RunConfig:
     batch_size: int
     eval_batch_size: int
     balance: str
+    drops_suspected_labels: bool
     decay_norms_and_biases: bool
     layer_decay: float | None
     optim_groups: tuple[Mapping[str, Any], ...]
@@ -280,7 +282,7 @@ SECTIONS: Mapping[str, type] = dict(
 )
 # Keys of a component's node that dlexp reads itself; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
-    "data": ("batch_size", "eval_batch_size", "balance"),
+    "data": ("batch_size", "eval_batch_size", "balance", "suspected_labels"),
     "task": ("monitor",),
     "optim": ("decay_norms_and_biases", "layer_decay", "groups", "phases"),
     "scheduler": ("phases",),

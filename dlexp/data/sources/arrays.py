@@ -119,7 +119,7 @@ def bundle_of_arrays(
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
-        return replace(made, target=target, omitted=omitted, notes=(*made.notes, *notes))
+        return replace(made, target=target, omitted=omitted, notes=(*made.notes, *notes), groups=division.groups)
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).with_narrowing(rows[0])
     narrowing = reader.narrowing
     if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
@@ -127,7 +127,7 @@ def bundle_of_arrays(
     facts = narrowing.plain() if narrowing is not None else {}
     images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), facts)
     bundle = images.bundle(Placement(in_memory, workers), moments, (augment, pad))
-    return replace(bundle, target=target, omitted=omitted, notes=(*bundle.notes, *notes))
+    return replace(bundle, target=target, omitted=omitted, notes=(*bundle.notes, *notes), groups=division.groups)
 
 
 def _few_values(targets: NDArray[Any], name: str, kind: str) -> list[str]:

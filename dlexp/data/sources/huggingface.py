@@ -92,7 +92,8 @@ def huggingface(
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     others = [column for column in first.features if column not in (image, label)]
     divides = {name: by.reason(key) for key, name in by.keys.items()}
-    return replace(bundle, target=label, omitted={name: divides.get(name, "is not used") for name in others})
+    omitted = {name: divides.get(name, "is not used") for name in others}
+    return replace(bundle, target=label, omitted=omitted, groups=division.groups)
 
 
 def _division(

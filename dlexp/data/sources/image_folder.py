@@ -76,7 +76,7 @@ def image_folder(
         raise DataError(error.rule, file=root, remedy=error.remedy, code=error.code) from error
     found = files.split(division.rows, form, allow_duplicates)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
-    bundle = replace(bundle, notes=(*bundle.notes, *division.notes))
+    bundle = replace(bundle, notes=(*bundle.notes, *division.notes), groups=division.groups)
     return files.with_names(bundle)
 
 

@@ -75,10 +75,14 @@ class RowKeys:
 
 @dataclass(frozen=True)
 class Division:
-    """Row numbers of train, val and test, and messages to the user about how they were divided."""
+    """Row numbers of train, val and test, and messages to the user about how they were divided.
+
+    groups  (N,) group numbers by which they were divided; None for no groups
+    """
 
     rows: tuple[Rows, Rows, Rows]
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
 
 def divide(count: int, how: Shares, labels: NDArray[Any] | None, classes: Sequence[str], keys: RowKeys) -> Division:
@@ -117,7 +121,7 @@ def divide(count: int, how: Shares, labels: NDArray[Any] | None, classes: Sequen
         notes.insert(0, _of_groups(rows, keys.groups))
     if keys.times is not None:
         notes.insert(0, _of_times(rows, keys.times))
-    return Division(rows, tuple(notes))
+    return Division(rows, tuple(notes), keys.groups)
 
 
 def _given(count: int, keys: RowKeys) -> dict[str, Rows]:

@@ -174,7 +174,13 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     preprocessing = {**bundle.preprocessing, "unread": unread}
     target = names[0] if len(names) == 1 else ""
     return replace(
-        bundle, preprocessing=preprocessing, named=named, target=target, omitted=read.omitted, divided=divided
+        bundle,
+        preprocessing=preprocessing,
+        named=named,
+        target=target,
+        omitted=read.omitted,
+        divided=divided,
+        groups=division.groups,
     )
 
 

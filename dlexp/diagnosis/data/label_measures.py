@@ -7,6 +7,7 @@ Symbols: N samples, F features, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,25 +49,25 @@ class LabelMeasures:
     skill: float
 
 
-def label_measures(bundle: DataBundle, seed: int, groups: NDArray[np.int64] | None = None) -> LabelMeasures | None:
+def label_measures(bundle: DataBundle, seed: int, most: Mapping[str, int] = _MOST) -> LabelMeasures | None:
     """Measure the labels; None for inputs or targets of kinds that it cannot be done for, and for few samples.
 
     Args:
         bundle: The data.
         seed: Seed of folds, of the choice of samples and of random orders.
-        groups: Group of each sample of the source, by its number; samples of a group are predicted without each other.
+        most: Name of a split -> largest number of its samples that are looked at.
     """
     spec, featurizer = bundle.spec, Featurizer(bundle, seed)
     if not featurizer.is_known or not isinstance(spec.targets, ClassSpec | ValueSpec):
         return None
-    parts = [featurizer.read(name, _MOST[name]) for name in _SPLITS]
+    parts = [featurizer.read(name, most[name]) for name in _SPLITS]
     labels = np.concatenate([_targets(part) for part in parts])
     if len(labels) < _FEWEST or not np.isfinite(labels).all():
         return None
     features = model_features(np.concatenate([part.values for part in parts]), isinstance(spec.inputs, ImageSpec))
     indices = np.concatenate([part.indices for part in parts])
     is_class = isinstance(spec.targets, ClassSpec)
-    own = None if groups is None else groups[indices]
+    own = None if bundle.groups is None else bundle.groups[indices]  # a group is predicted without its own samples
     fold = folds(labels if is_class else None, len(labels), _FOLDS, seed, own)
     near = nearest(features)
     agreement = neighbor_agreement(near, labels, _moved(bundle, indices), seed)

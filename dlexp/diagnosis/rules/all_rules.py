@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules import (
     batch_norm,
-    classes,
     data,
-    fit,
     labels,
     memory,
     optimization,
     outputs,
     parameters,
-    regularization,
     splits,
     units,
 )
+from dlexp.diagnosis.rules.fit import classes, fit, regularization
 
 RULES: Sequence[Rule] = (
     *optimization.RULES,

@@ -32,16 +32,21 @@ _ORDERED = 0.2  # of the way from batches in random order to batches of one clas
 _ONE_CLASS = 0.05  # batches with a single class, beyond those of a random order
 
 
-def judge_scale(case: Case) -> Iterator[Verdict]:
-    """Inputs and targets that are far from mean 0 and deviation 1."""
+def judge_inputs(case: Case) -> Iterator[Verdict]:
+    """Inputs that are far from mean 0 and deviation 1, of unlike scales, or squeezed by a few far values."""
     found = input_scale(case.bundle, case.facts.seed)
-    if found is not None:
-        remedy = standardizing(case.facts)
-        candidates = list(unscaled_inputs(found, remedy))
-        gain = _gain(case, remedy) if candidates and remedy else None
-        yield from unscaled_inputs(found, remedy, gain)
-        if not candidates:
-            yield from squeezed_inputs(found, case.facts, lambda name: farthest_value(case.bundle, name))
+    if found is None:
+        return
+    remedy = standardizing(case.facts)
+    candidates = list(unscaled_inputs(found, remedy))
+    gain = _gain(case, remedy) if candidates and remedy else None
+    yield from unscaled_inputs(found, remedy, gain)
+    if not candidates:
+        yield from squeezed_inputs(found, case.facts, lambda name: farthest_value(case.bundle, name))
+
+
+def judge_targets(case: Case) -> Iterator[Verdict]:
+    """Targets that are far from mean 0 and deviation 1 where the loss compares them."""
     spread = None if case.now is None else case.now.train.spread
     for one in target_scale(case.bundle):
         yield from unscaled_targets(one, spread)
@@ -265,4 +270,4 @@ def _gain(case: Case, remedy: tuple[str, ...]) -> float:
     return loss_with(case, *remedy) / own if own > 0 else 1.0
 
 
-RULES = (judge_scale, judge_classes, judge_batches)
+RULES = (judge_inputs, judge_targets, judge_classes, judge_batches)

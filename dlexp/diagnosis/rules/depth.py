@@ -7,7 +7,7 @@ from math import isfinite, log10
 from statistics import median
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
-from dlexp.diagnosis.rules.rates import rate_word
+from dlexp.diagnosis.rules.rates import lower_rate
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -65,11 +65,9 @@ def exploding_gradients(case: Case) -> Iterator[Verdict]:
         return
     clip = [] if case.facts.number("trainer.clip_norm") is not None else [("trainer.clip_norm=1",)]
     best = _best(case, [*clip, *_other_layers(case)], run)
-    rate = case.facts.number("optim.lr")
-    if best is not None and rate is not None:
-        slower = attempt(case, rate_word(rate / 10), run)
-        if slower.loss < best.loss:  # the rate is at fault, and said by its rule
-            return
+    slower = None if best is None else lower_rate(case, run)
+    if best is not None and slower is not None and slower.loss < best.loss:
+        return  # the rate is at fault, and said by its rule
     if best is None and all(one.measure.startswith(_OF_UPDATES) for one in evidence):
         return  # single large gradients that nothing here mends are a matter of the rate
     yield from _verdict(
@@ -180,13 +178,18 @@ def _signs_of_explosion(case: Case) -> tuple[Evidence, ...]:
     growth = log10(stds[-1] / stds[0]) if len(stds) >= _LEAST_LAYERS else 0.0
     if growth > _GROWTH:
         found.append(Evidence("growth of the outputs from the first layer to the last, decades", growth, _GROWTH))
-    spike = _spike(case.first)
+    spike = _spike(case.first, 2 * without_knowledge(case).train)
     if spike > _SPIKE:
         found.append(Evidence(f"{_OF_UPDATES} by the median one, first updates", spike, _SPIKE))
     return tuple(found)
 
 
-def _spike(trace: Trace) -> float:
-    norms = [norm for norm in trace.gradient_norms if isfinite(norm)]
+def _spike(trace: Trace, limit: float) -> float:
+    """The largest norm by the median one, of updates whose loss is usual: where it is not, the weights are at fault."""
+    norms = [
+        norm
+        for norm, loss in zip(trace.gradient_norms, trace.losses, strict=False)
+        if isfinite(norm) and not loss > limit
+    ]
     usual = median(norms) if norms else 0.0
     return max(norms) / usual if usual > 0 else 0.0

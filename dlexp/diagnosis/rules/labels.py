@@ -24,7 +24,7 @@ _NEAR = "labels of near samples against random orders"
 
 
 def judge_labels(case: Case) -> Iterator[Verdict]:
-    """Wrong labels, labels that are in the wrong rows, and labels that tell nothing."""
+    """Labels that contradict all samples that are alike, labels in the wrong rows, and labels that tell nothing."""
     found = label_measures(case.bundle, case.facts.seed)
     if found is None:
         return
@@ -39,12 +39,13 @@ def judge_labels(case: Case) -> Iterator[Verdict]:
 def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
     """More labels contradict a model that is sure than in clean data, in several classes, and near samples agree."""
     seen = found.contradictions
+    if facts.settings.get("data.suspected_labels") == "drop":
+        return
     if seen is None or seen.rate < _LEAST or seen.confirmed < _CONFIRMED or seen.classes < 2:
         return
     limit = _WRONG if seen.sure >= _SURE * seen.samples else _WRONG_IF_UNSURE
     if seen.low <= limit:
         return
-    smoothing = facts.number("loss.label_smoothing")
     yield Verdict(
         "label_noise",
         "warning",
@@ -57,7 +58,7 @@ def wrong_labels(found: LabelMeasures, facts: RunSettings) -> Iterator[Verdict]:
             Evidence("classes with contradicted labels", seen.classes, 1),
         ),
         "The labels contradict samples that are alike; a network learns them by heart.",
-        ("loss.label_smoothing=0.2",) if smoothing is not None and smoothing < 0.2 else (),
+        ("data.suspected_labels=drop",),
         action="Look at the suspects, which dlexp doctor RUN lists in suspected_labels.csv, and correct their labels.",
         confidence=min(0.95, 0.6 + 5 * seen.low),
         source=_NOISE,

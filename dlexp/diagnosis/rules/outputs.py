@@ -41,7 +41,7 @@ def bad_initial_loss(case: Case) -> Iterator[Verdict]:
     if start is None or constant is None or constant <= 0:
         return
     first = start.train.metrics.get("loss", float("nan"))
-    limit = max((_START_OF_CLASSES if case.values is None else _START_OF_VALUES) * constant, constant + _LEAST_EXCESS)
+    limit = max((_START_OF_VALUES if case.classes is None else _START_OF_CLASSES) * constant, constant + _LEAST_EXCESS)
     if not isfinite(first) or first <= limit:
         return
     wasted = _updates_above(case, constant)

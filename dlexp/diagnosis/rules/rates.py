@@ -26,6 +26,7 @@ _SETTLED = 0.1
 _BURST, _SMOOTHED = 1.7, 3
 # Of the trial's drop. A short trial that beats a whole run by this on both splits was seen of no healthy run.
 _LEAD, _SURE_LEAD = 0.2, 0.6
+_INFINITE = 1e9  # told of losses that are not finite
 _CONSTANT = 1e-3  # deviation of outputs over samples, by what it was at the start
 _BACK = 0.35  # share of updates whose smoothed loss rises, by its whole range: a healthy curve has far less
 _TENTHS = tuple(10.0**power for power in range(1, 7))
@@ -68,7 +69,7 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
     best = best_of(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
     if best is None or best.lead < _LEAD:
         return
-    is_sure = best.lead >= _SURE_LEAD and ratio < _HIGHEST_LOW_RATIO
+    is_sure = best.lead >= 2 * _LEAD and ratio < _HIGHEST_LOW_RATIO
     yield Verdict(
         "rate_too_low",
         "warning" if is_sure else "note",
@@ -161,7 +162,7 @@ def _signs_of_high(case: Case, run: Reached) -> tuple[Evidence, ...]:
     found, base, burst = [], without_knowledge(case), _burst(case)
     if burst > _BURST:
         what = "largest training loss of three updates or an epoch, by that of no knowledge"
-        found.append(Evidence(what, burst, _BURST))
+        found.append(Evidence(what, min(burst, _INFINITE), _BURST))
     if isfinite(run.train) and isfinite(base.train) and base.train > 0 and run.train > 0.5 * base.train:
         share = run.train / base.train
         found.append(Evidence("training loss at the end, by that of no knowledge", share, 0.5))

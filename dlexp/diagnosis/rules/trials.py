@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log
+from math import inf, isfinite
 
 from dlexp.diagnosis.case import Case, OutputMeasure, Start, Twin
 from dlexp.diagnosis.verdict import Evidence
 
 _TINY = 1e-12
-_MOST = 10.0  # drops that a lead counts at most, where a run is far above its start
+_BETTER = 0.05  # of the drop of the best trial so far: a further one that saves less changes nothing
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def without_knowledge(case: Case) -> Reached:
 def lead(case: Case, trial: Reached, run: Reached) -> float:
     """What of the drop of a trial, from the loss without knowledge, the run has not reached: the smaller of two splits.
 
-    0 for equal losses, 1 for a run that has learned nothing; -inf for a trial that failed or learned nothing.
+    0 for equal losses, 1 for a run that has learned nothing or less than that; -inf for a trial that failed or
+    learned nothing.
     """
     base = without_knowledge(case)
     shares = []
@@ -80,7 +81,7 @@ def lead(case: Case, trial: Reached, run: Reached) -> float:
             return -inf
         ceiling = least if isfinite(least) else max(own, its)
         drop = max(ceiling - its, _TINY)
-        shares.append(min(_MOST, (own - its) / drop) if isfinite(own) else _MOST)
+        shares.append(min(1.0, (own - its) / drop) if isfinite(own) else 1.0)
     return min(shares)
 
 
@@ -93,11 +94,13 @@ def attempt(
 
 
 def best_of(case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
-    """The best of some trials in turn, ended by the first that is worse than one before it; None if none leads."""
+    """The best of some trials in turn, ended by the first that is no better than one before; None if none leads."""
     best: Attempt | None = None
+    base = without_knowledge(case)
     for words in all_words:
         made = attempt(case, words, run, start)
-        if made.lead > 0 and (best is None or made.loss < best.loss):
+        least = 0.0 if best is None else _BETTER * (base.train + base.val - best.loss)
+        if made.lead > 0 and (best is None or made.loss < best.loss - least):
             best = made
         elif best is not None:
             break
@@ -116,13 +119,8 @@ def trial_evidence(made: Attempt, limit: float) -> Evidence:
 
 
 def _chance(case: Case, output: OutputMeasure) -> float:
-    known = [_loss(output)]
-    if output.class_shares and case.facts.loss == "CrossEntropy":
-        known.append(-sum(share * log(share) for share in output.class_shares if share > 0))
-    r2 = output.metrics.get("r2")
-    if r2 is not None and isfinite(r2) and case.facts.loss == "MSE":
-        known.append(_loss(output) / max(1 - r2, _TINY))
-    return min(known)
+    constant = case.constant_loss
+    return min(_loss(output), inf if constant is None or not isfinite(constant) else constant)
 
 
 def _loss(output: OutputMeasure) -> float:

@@ -139,6 +139,7 @@ class _Watching(TorchFunctionMode):
     def __init__(self, *, slopes: bool) -> None:
         super().__init__()
         self.calls: list[ActivationCall] = []
+        self.depth = 0  # networks that are running: what a task computes of their outputs is none of their activations
         self.running: list[str] = []
         self.before = ""
         self.leaves: frozenset[str] = frozenset()
@@ -149,6 +150,8 @@ class _Watching(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named = dict(kwargs or {})
+        if not self.depth:
+            return func(*args, **named)
         if func in _PRODUCTS:
             self._note_gates(args)
         elif func in _CHANNELS_FIRST:
@@ -221,8 +224,11 @@ def watched_activations(networks: nn.ModuleDict, *, slopes: bool = True) -> Iter
             enters, leaves = _hooks(mode, name, weighted)
             stack.callback(module.register_forward_pre_hook(enters).remove)
             stack.callback(module.register_forward_hook(leaves, always_call=True).remove)
-        for network in networks.values():
-            stack.callback(network.register_forward_hook(_ends(mode)).remove)
+        for name, network in networks.items():
+            if name != "loss":  # the parameters of a loss are kept beside the networks
+                begins, ends = _bounds(mode)
+                stack.callback(network.register_forward_pre_hook(begins).remove)
+                stack.callback(network.register_forward_hook(ends, always_call=True).remove)
         stack.enter_context(mode)
         yield mode.calls
 
@@ -240,13 +246,19 @@ def _hooks(mode: _Watching, name: str, is_weighted: bool) -> tuple[Callable[...,
     return enters, leaves
 
 
-def _ends(mode: _Watching) -> Callable[..., None]:
-    def note(module: nn.Module, given: Any, output: Any) -> None:
+def _bounds(mode: _Watching) -> tuple[Callable[..., None], Callable[..., None]]:
+    """The begin and the end of a call of a network."""
+
+    def begins(module: nn.Module, given: Any) -> None:
+        mode.depth += 1
+
+    def ends(module: nn.Module, given: Any, output: Any) -> None:
+        mode.depth = max(0, mode.depth - 1)
         if isinstance(output, Tensor):
             mode.note_end(output)
         mode.before = ""
 
-    return note
+    return begins, ends
 
 
 def bare(network: nn.Module) -> None:
@@ -258,6 +270,7 @@ def bare(network: nn.Module) -> None:
 
     def enters(module: nn.Module, given: Any) -> None:
         mode, stack = _Watching(slopes=False), ExitStack()
+        mode.depth = 1
         stack.enter_context(mode)
         running.append((stack, mode))
 

@@ -11,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dlexp.report.figures.axis_scale import linear_scale, log_scale
+from dlexp.report.figures.charts.axis_scale import linear_scale, log_scale
+from dlexp.report.figures.charts.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
 from dlexp.report.figures.fonts import make_readable
-from dlexp.report.figures.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
 from dlexp.report.figures.png import png_bytes
 from dlexp.report.number_format import is_share
 from dlexp.report.number_format import number as spoken

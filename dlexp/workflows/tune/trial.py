@@ -31,7 +31,8 @@ from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import SharedStop, StopRequest
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 
-_SAVE_SECONDS = 5.0  # between checkpoints; a shorter trial is cheaper to repeat
+_SAVE_SECONDS = 5.0  # between checkpoints, at least; a shorter trial is cheaper to repeat
+_REST = 39.0  # the same in durations of saving all trials of the process once: a fortieth of the time at most
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def work_of_stack(jobs: Sequence[Job]) -> Work:
             def ready(experiment: Experiment) -> None:
                 experiments[number] = experiment
 
-            return (yield from trial_course(jobs[number], report, stop, ready))
+            return (yield from trial_course(jobs[number], report, stop, ready, len(jobs)))
 
         def alone(number: int) -> str:
             return stacking_problem(experiments[number])
@@ -147,17 +148,23 @@ class _Pruned(SharedStop):
         return "prune" if self.pruned else super().name
 
 
-class _SeldomSaved:
-    """Checkpoints of a trial: the last state, at most every few seconds, without best weights."""
+class SeldomSaved:
+    """Checkpoints of a trial: the last state, at most every few seconds, without best weights.
 
-    def __init__(self, store: CheckpointStore) -> None:
-        self._store, self._saved = store, time.monotonic()
+    together  trials of this process, which save in turn
+    """
+
+    def __init__(self, store: CheckpointStore, together: int = 1) -> None:
+        self._store, self._together = store, together
+        self._saved, self._pause = time.monotonic(), _SAVE_SECONDS
 
     def save(self, state: Any, best: Any = None) -> None:
         """Save if enough time has passed; best weights are not needed, since the winner is trained again."""
-        if time.monotonic() - self._saved > _SAVE_SECONDS:
+        started = time.monotonic()
+        if started - self._saved > self._pause:
             self._store.save_last(state)
             self._saved = time.monotonic()
+            self._pause = max(_SAVE_SECONDS, _REST * self._together * (self._saved - started))
 
 
 def run_trial(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
@@ -182,19 +189,20 @@ def trial_course(
     report: Callable[[int, float], bool],
     stop: StopRequest,
     on_ready: Callable[[Experiment], None] = lambda experiment: None,
+    together: int = 1,
 ) -> Course[dict[str, Any]]:
-    """The course of `run_trial`; `on_ready` is called before the first update."""
+    """The course of `run_trial`; `on_ready` is called before the first update. together: trials of this process."""
     folder = job.folder
     write_text(folder / "config.yaml", to_yaml(job.config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.overrides)))
     with claimed(folder):
         experiment = assemble(job.config, job.trusted, job.bundle, job.threads)
         on_ready(experiment)
-        return (yield from _trained(job, experiment, report, _Pruned(stop)))
+        return (yield from _trained(job, experiment, report, _Pruned(stop), together))
 
 
 def _trained(
-    job: Job, experiment: Experiment, report: Callable[[int, float], bool], stop: _Pruned
+    job: Job, experiment: Experiment, report: Callable[[int, float], bool], stop: _Pruned, together: int
 ) -> Course[dict[str, Any]]:
     config, folder = job.config, job.folder
     setup = prepare_training(experiment)
@@ -214,7 +222,7 @@ def _trained(
 
     plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.message)))
     try:
-        reason = yield from course(plan, state, _SeldomSaved(store), stop)
+        reason = yield from course(plan, state, SeldomSaved(store, together), stop)
     except Interrupted:
         if not stop.pruned:
             store.save_last(state.state_dict())

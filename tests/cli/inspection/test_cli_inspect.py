@@ -43,7 +43,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.pictures
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name", ["cnn", "series", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("diabetes", "iris"))]
+)
 def test_every_figure_is_drawn_and_nothing_else_changes(
     name: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

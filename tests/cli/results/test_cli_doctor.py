@@ -109,9 +109,8 @@ def test_before_a_run_the_exit_code_says_whether_it_may_start(capsys: pytest.Cap
 
 
 def test_a_configuration_file_is_checked_before_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("mine.yaml").write_text(
-        "defaults:\n  - data: wine\n  - model: mlp\nmodel:\n  hidden: [8]\ntrainer:\n  epochs: 2\n"
-    )
+    lines = ("data: wine", "model: mlp", "model.hidden: [8]", "trainer: {epochs: 2, device: cpu}")
+    Path("mine.yaml").write_text("\n".join(lines) + "\n")
     found = answered(capsys, "doctor", "--config", "mine.yaml")
     assert found["may_start"] and "data=wine" in found["line"]
 

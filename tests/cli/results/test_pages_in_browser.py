@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,21 @@ def test_run_of_images(window: Browser) -> None:
 def test_run_of_a_table(window: Browser) -> None:
     run("train -q experiment=diabetes_mlp trainer.epochs=2 --run-dir two", "evaluate two", "report two")
     assert_readable(window, Path("two/report.html"))
+
+
+def test_findings_of_the_doctor(window: Browser) -> None:
+    run(f"{TRAIN} --run-dir one")
+    evidence = {"measure": "largest change of model.11.weight in an update", "value": 3.2e5, "limit": 0.03}
+    long = f"dlexp train --from {'outputs/train/20261130-130806-mlp-digits-0d9c' * 2} 'model.hidden=[2048,1024]'"
+    found = {"code": "rate_too_high", "severity": "error", "what": "The rate is too high. " * 9, "evidence": [evidence]}
+    found |= {"line": long, "cause": "Updates are large.", "confidence": 0.9, "layer": "model.11.weight", "epoch": 2}
+    measures = {"agreement of the gradients": 0.2}
+    content = {"findings": [found, found], "measures": measures, "notes": ["the initial weights are gone"]}
+    Path("one/doctor.json").write_text(json.dumps(content))
+    Path("one/doctor.jsonl").write_text(json.dumps(found) + "\n")
+    run("report one")
+    assert "rate_too_high" in Path("one/report.html").read_text()
+    assert_readable(window, Path("one/report.html"))
 
 
 SEQUENCES = {

@@ -8,7 +8,7 @@ import pytest
 from doctor_runs import case_of
 
 from dlexp.diagnosis.judge import judge
-from dlexp.diagnosis.rules import classes, fit, regularization
+from dlexp.diagnosis.rules.fit import classes, fit, regularization
 
 RULES = (*fit.RULES, *classes.RULES, *regularization.RULES)
 MLP = "data.augment=none model=mlp model.hidden=[64] trainer.epochs=8"

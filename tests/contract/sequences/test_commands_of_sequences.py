@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -59,6 +60,7 @@ SHORT = (
     "-q",
 )
 TRUST = ("--trust", "outside")
+USUAL = {("gru", "words"), ("lstm", "steps"), ("text_cnn", "words"), ("tcn", "steps"), ("lstm",), ("tcn",)}
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +79,14 @@ def words_of(model: str, data: str) -> list[str]:
     return [*OWN, f"model={model}", f"data={data}", *TASK[data]]
 
 
+def one_of(model: str, *data: str) -> Any:
+    """Each model and each kind of data at least once in every run of the tests, all pairs when exhaustive."""
+    is_usual = (model, *data) in USUAL
+    return pytest.param(model, *data, marks=() if is_usual else pytest.mark.exhaustive)
+
+
 @pytest.mark.slow  # torch's exporters take seconds
-@pytest.mark.parametrize("data", TASK)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "data"), [one_of(model, data) for model in MODELS for data in TASK])
 def test_a_run_is_trained_resumed_evaluated_and_exported(model: str, data: str) -> None:
     words = words_of(model, data)
     dlexp("train", *words, *SHORT, "-o", "whole")
@@ -106,7 +113,7 @@ def test_a_run_is_trained_resumed_evaluated_and_exported(model: str, data: str) 
         assert found.shape == (rows, 2 if data == "words" else 1) and np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [one_of(model) for model in MODELS])
 def test_a_run_is_searched_accumulated_and_verified(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = words_of(model, "words")
     dlexp("summary", *words, "trainer.clip_norm=5", "--json")

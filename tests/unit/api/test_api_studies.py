@@ -28,6 +28,23 @@ def test_a_range_test(frame: pd.DataFrame) -> None:
     assert caught.value.problems[0].where == "steps"
 
 
+def test_the_doctor_before_and_after_a_run(frame: pd.DataFrame) -> None:
+    before = dlexp.doctor(*SMALL, data=frame, target="y", progress=False)
+    assert before.may_start and list(before.checks.columns) == ["name", "status", "text"] and len(before.checks) == 9
+    assert before.measures["training loss before the first update"] > 0
+    run = dlexp.train(*SMALL, data=frame, target="y", progress=False)
+    after = run.doctor(progress=False)
+    assert (run.path / "doctor.json").is_file() and after.checks.empty
+    assert len(after.findings) == len(after.report["findings"])
+    assert {"severity", "code", "what", "line"} <= set(after.findings.columns)
+    assert set(after.evidence["code"]) == set(after.findings["code"])
+    assert all(line.startswith("dlexp.load(") for line in after.findings["line"] if line)  # no command has this data
+    assert after._repr_html_().startswith("<div>") and repr(after).startswith("DoctorResult(")
+    with pytest.raises(dlexp.ConfigError) as caught:
+        run.doctor("optim.lr=1")
+    assert caught.value.problems[0].code == "not-supported"
+
+
 @pytest.mark.slow
 def test_a_study_runs_in_a_process_of_its_own(frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     words = (*SMALL, "optim=adamw", "search.confirm_top=0")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
+from typing import Any
 
 import pytest
 from fit_toys import ToyTwins, case_of, network, outputs
 
-from dlexp.diagnosis.case import Case
+from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules.classes import class_collapse, class_imbalance
-from dlexp.diagnosis.rules.fit import overfitting, underfitting
-from dlexp.diagnosis.rules.gains import NO_GAIN, excess, gain, shortfall
-from dlexp.diagnosis.rules.regularization import augmentation_too_strong, regularization_too_strong
+from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
+from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
+from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain, shortfall
+from dlexp.diagnosis.rules.fit.regularization import augmentation_too_strong, regularization_too_strong
 from dlexp.diagnosis.verdict import Verdict
 
 RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]
@@ -198,6 +200,31 @@ def test_trials_of_a_long_run_start_where_it_ended() -> None:
     assert {start for _, start in cast_twins(case).asked} == {"stored"}
 
 
+def test_a_run_that_was_merely_too_short_is_neither_restrained_nor_small() -> None:
+    class Longer(ToyTwins):
+        def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
+            return super().__call__(*(("longer",) if start == "stored" and not words else words), start=start)
+
+    made = {ALL_OFF: network(0.1, 0.2), WIDER: network(0.1, 0.2), ("longer",): network(0.1, 0.2)}
+    case = case_of(network(1.0, 1.0), val_losses=FLAT)
+    case = replace(case, twin=Longer(network(1.0, 1.0), made))
+    assert one(regularization_too_strong, case) is None
+    assert one(underfitting, case) is None
+
+
+def test_stored_weights_that_are_beyond_help_are_left_for_the_initial_ones() -> None:
+    class Beyond(ToyTwins):
+        def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
+            return super().__call__(*(() if start == "stored" else words), start=start)
+
+    case = case_of(network(1.0, 1.0), val_losses=FLAT, updates=10_000, watched=50)
+    case = replace(case, twin=Beyond(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}))
+    found = one(regularization_too_strong, case)
+    assert found is not None and found.remedy == ALL_OFF
+    slower = replace(case, twin=Beyond(network(1.0, 1.0), {ALL_OFF: network(0.9, 0.9)}))
+    assert one(regularization_too_strong, slower) is None
+
+
 def test_a_short_trial_says_nothing_of_a_run_that_is_to_begin() -> None:
     case = case_of(None, {ALL_OFF: network(0.1, 0.2)}, updates=10_000, watched=50)
     assert one(regularization_too_strong, case) is None
@@ -217,6 +244,14 @@ def test_augmentation_that_helps_is_not_told() -> None:
     made = {("data.augment=none",): network(0.01, 0.7)}
     case = case_of(network(0.6, 0.6), made, settings={"data.augment": "crop"}, val_losses=FLAT)
     assert one(augmentation_too_strong, case) is None
+
+
+def test_mixing_is_switched_off_with_its_probability() -> None:
+    settings = {"regularization.cutmix": 1.0, "regularization.mix_probability": 0.5}
+    off = ("regularization.cutmix=0", "regularization.mix_probability=1")
+    case = case_of(network(0.6, 0.6), {off: network(0.05, 0.1)}, settings=settings, val_losses=FLAT)
+    found = one(augmentation_too_strong, case)
+    assert found is not None and found.remedy == off
 
 
 # --- classes -------------------------------------------------------------------------------------

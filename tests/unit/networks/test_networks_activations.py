@@ -92,6 +92,13 @@ def test_slopes_of_smooth_functions_fade_far_on_their_flat_side() -> None:
     assert wide.slope[0, 1] < 1e-3
 
 
+def test_what_is_computed_of_the_outputs_outside_is_no_activation_of_the_network() -> None:
+    network = nn.Linear(2, 2)
+    with torch.no_grad(), watched_activations(nn.ModuleDict({"model": network})) as calls:
+        network(torch.randn(3, 2)).softmax(1).relu()
+    assert not calls
+
+
 def test_hooks_are_removed_also_after_an_error_and_nothing_is_changed() -> None:
     network = Mixed()
     before = copy.deepcopy(network.state_dict())

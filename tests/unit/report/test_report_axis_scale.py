@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dlexp.report.figures.axis_scale import linear_scale, log_scale
+from dlexp.report.figures.charts.axis_scale import linear_scale, log_scale
 
 pytestmark = pytest.mark.pictures
 

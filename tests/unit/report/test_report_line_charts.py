@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dlexp.report.figures.axis_scale import linear_scale
-from dlexp.report.figures.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
+from dlexp.report.figures.charts.axis_scale import linear_scale
+from dlexp.report.figures.charts.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
 
 pytestmark = pytest.mark.pictures
 

@@ -13,7 +13,7 @@ from case_toys import case_of_data, data_of, with_inputs
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
-from dlexp.diagnosis.case import Case, NetworkMeasure, OutputMeasure, Twin
+from dlexp.diagnosis.case import Case, Change, NetworkMeasure, OutputMeasure, Start, Twin
 from dlexp.diagnosis.data.batch_mix import mix_of
 from dlexp.diagnosis.data.class_balance import class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, measured_scale
@@ -189,8 +189,8 @@ def scaled_images(bundle: DataBundle, scale: float, shift: float) -> DataBundle:
 
 def test_a_trial_decides_where_scales_are_only_a_little_off() -> None:
     case = case_of_data("data=iris", "data.standardize=false")
-    assert [one.code for one in data.judge_scale(replace(case, twin=twins(1.0, 0.5)))] == ["inputs_not_normalized"]
-    assert list(data.judge_scale(replace(case, twin=twins(1.0, 0.99)))) == []
+    assert [one.code for one in data.judge_inputs(replace(case, twin=twins(1.0, 0.5)))] == ["inputs_not_normalized"]
+    assert list(data.judge_inputs(replace(case, twin=twins(1.0, 0.99)))) == []
 
 
 class twins:  # noqa: N801
@@ -199,7 +199,9 @@ class twins:  # noqa: N801
     def __init__(self, own: float, changed: float) -> None:
         self.losses = own, changed
 
-    def __call__(self, *words: str, start: str = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+    ) -> Twin:
         from dlexp.diagnosis.case import ModeLosses, Trace
 
         outputs = outputs_of({"loss": self.losses[bool(words)]})
@@ -218,12 +220,12 @@ def test_a_few_far_values_squeeze_a_column(tmp_path: Path) -> None:
     frame = pd.DataFrame(x, columns=["a", "b", "c"]).assign(y=np.where(x[:, 0] > 0, "p", "n"))
     frame.to_csv(tmp_path / "codes.csv", index=False)
     bundle_words = ("data=csv", f"data.path={tmp_path / 'codes.csv'}", "data.target=y")
-    (found,) = data.judge_scale(case_of_data(*bundle_words))
+    (found,) = data.judge_inputs(case_of_data(*bundle_words))
     assert found.code == "inputs_not_normalized"
     assert found.what.startswith("b has ")
     assert "-99999" in found.what
     assert found.remedy == ('data.missing_values=[default,"-99999"]',)
-    assert list(data.judge_scale(case_of_data(*bundle_words, *found.remedy))) == []
+    assert list(data.judge_inputs(case_of_data(*bundle_words, *found.remedy))) == []
 
 
 def test_targets_that_the_data_does_not_scale_are_noticed() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 from case_toys import case_of_data, data_of, with_labels, with_wrong_labels
+from numpy.typing import NDArray
 
+from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.diagnosis.data.held_out import folds
 from dlexp.diagnosis.data.label_measures import LabelMeasures, label_measures
 from dlexp.diagnosis.data.labels import Contradictions
+from dlexp.diagnosis.data.suspects import without_suspected_labels
 from dlexp.diagnosis.rules.labels import judge_labels
+from dlexp.errors import ConfigError
 
 
 def measured(found: LabelMeasures | None) -> Contradictions:
@@ -33,7 +41,7 @@ def test_wrong_labels_of_digits_are_found_with_precision_and_recall() -> None:
     (verdict,) = judge_labels(case_of_data("data=digits", bundle=sick))
     assert (verdict.code, verdict.severity) == ("label_noise", "warning")
     assert verdict.evidence[0].value > 0.03
-    assert verdict.remedy == ("loss.label_smoothing=0.2",)
+    assert verdict.remedy == ("data.suspected_labels=drop",)
 
 
 def test_a_suspect_says_what_it_was_given_and_what_it_is_rather() -> None:
@@ -129,3 +137,75 @@ def test_folds_have_all_classes_and_keep_groups_together() -> None:
 def test_the_measures_are_a_function_of_the_seed() -> None:
     bundle = data_of("data=wine")
     assert label_measures(bundle, 5) == label_measures(bundle, 5)
+
+
+def test_dropped_suspects_are_training_samples_with_wrong_labels() -> None:
+    sick, wrong = with_wrong_labels(data_of("data=digits"), 0.05, 0)
+    mended = without_suspected_labels(sick, 0)
+    before, after = (set(one.splits["train"].indices.tolist()) for one in (sick, mended))
+    assert after < before
+    assert len((before - after) & wrong) >= 0.9 * len(before - after)
+    assert len(after & wrong) <= 0.1 * len(before & wrong)
+    assert mended.splits["val"] is sick.splits["val"] and mended.splits["test"] is sick.splits["test"]
+    assert mended.notes[-1].startswith(f"data.suspected_labels=drop: {len(before - after)} samples of 1,259 training")
+    noise = [one.code for one in judge_labels(case_of_data("data=digits", "data.suspected_labels=drop", bundle=mended))]
+    assert noise == []
+
+
+def test_nothing_is_dropped_of_clean_data_and_of_data_that_cannot_be_compared() -> None:
+    bundle = data_of("data=wine")
+    assert without_suspected_labels(bundle, 0).sizes() == bundle.sizes()
+    captions = data_of("data=digit_captions")
+    same = without_suspected_labels(captions, 0)
+    assert same.sizes() == captions.sizes() and "nothing is left out" in same.notes[-1]
+
+
+def in_source_order(bundle: DataBundle, field: str) -> NDArray[Any]:
+    """Inputs or targets of all splits, by sample number."""
+    splits = [bundle.splits[name] for name in ("train", "val", "test")]
+    order = np.concatenate([split.indices.numpy() for split in splits]).argsort()
+    return np.asarray(np.concatenate([tensor_of(getattr(split, field)).numpy() for split in splits])[order])
+
+
+def test_the_key_drops_suspects_whenever_the_data_is_read(tmp_path: Path) -> None:
+    clean = data_of("data=digits")
+    sick, _ = with_wrong_labels(clean, 0.1, 1)
+    labels = in_source_order(sick, "targets")
+    wrong = set(np.flatnonzero(labels != in_source_order(clean, "targets")).tolist())
+    images = in_source_order(clean, "inputs").reshape(-1, 8, 8).astype(np.uint8)
+    np.savez(tmp_path / "sick.npz", images=images, labels=labels)
+    words = ("data=arrays", f"data.path={tmp_path / 'sick.npz'}", "data.inputs=images", "data.target=labels")
+    kept, dropped = data_of(*words), data_of(*words, "data.suspected_labels=drop")
+    gone = set(kept.splits["train"].indices.tolist()) - set(dropped.splits["train"].indices.tolist())
+    assert len(gone & wrong) >= 0.9 * len(gone) > 90
+    assert dropped.split_hash == data_of(*words, "data.suspected_labels=drop", "seed=9").split_hash
+    assert dropped.split_hash != kept.split_hash
+    (note,) = [one for one in dropped.notes if "suspected_labels" in one]
+    assert str(len(gone)) in note
+
+
+def test_dropping_suspects_needs_classes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        data_of("data=diabetes", "data.suspected_labels=drop")
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.code) == ("data.suspected_labels", "incompatible-data")
+
+
+def test_samples_of_a_group_do_not_vouch_for_each_other(tmp_path: Path) -> None:
+    """Of each person there are ten equal rows; in some of the groups the label of all ten is wrong."""
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(60, 4))
+    sick = people[:, 0] > 0
+    wrong = rng.random(60) < 0.15
+    frame = pd.DataFrame(np.repeat(people, 10, axis=0) + 0.01 * rng.normal(size=(600, 4)), columns=list("abcd"))
+    frame["person"] = np.repeat([f"p{number}" for number in range(60)], 10)
+    frame["sick"] = np.repeat(np.where(sick ^ wrong, "yes", "no"), 10)
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    words = ("data=csv", f"data.path={tmp_path / 'people.csv'}", "data.target=sick")
+    alone = measured(label_measures(data_of(*words, "data.columns={person: drop}"), 0))
+    grouped = data_of(*words, "data.group=person")
+    assert grouped.groups is not None and len(np.unique(grouped.groups)) == 60
+    together = measured(label_measures(grouped, 0))
+    assert len(alone.suspects) < 5  # a copy of each has the same wrong label
+    hits = [wrong[one.index // 10] for one in together.suspects]
+    assert len(hits) > 20 and np.mean(hits) > 0.6

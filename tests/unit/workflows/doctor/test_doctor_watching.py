@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from dlexp.workflows.train.train import Request, resume, train
 
 SMALL = ("model=mlp", "model.hidden=[8]", "trainer.device=cpu", "trainer.epochs=5")
 # Nothing is learned: the rate is far too low for anything to move, and there is no warm-up.
-FAULTY = ("optim=sgd", "optim.lr=1e-12", "scheduler=constant", "data=wine", "model.norm=none")
+FAULTY = ("optim=sgd", "optim.lr=1e-12", "scheduler=constant", "data=wine", "model.norm=none", "model.dropout=0")
 
 
 class Told(Silent):
@@ -90,7 +91,7 @@ class _After(Silent):
 
     def observe(self, record: Any) -> None:
         if "is_best" in dir(record) and record.epoch == self.epochs:
-            self.stop.request(15)
+            self.stop.request(signal.SIGTERM)
 
 
 def test_a_resumed_run_knows_its_epochs_and_tells_nothing_twice() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from dlexp.diagnosis.data.label_measures import label_measures
 from dlexp.diagnosis.data.labels import SuspectedLabel
 from dlexp.workflows.doctor.suspected_labels import write_suspects
+from dlexp.workflows.image_samples import images_of
 from dlexp.workflows.pictures import Pictures
 
 
@@ -47,3 +49,10 @@ def test_suspects_of_a_table_have_no_picture(tmp_path: Path) -> None:
     assert write_suspects(tmp_path, data_of("data=wine"), suspects, Pictures()) == ["suspected_labels.csv"]
     assert not (tmp_path / "suspected_labels.png").exists()
     assert "class_1" in (tmp_path / "suspected_labels.csv").read_text()
+
+
+def test_images_of_few_levels_are_drawn_as_bright_as_others() -> None:
+    bundle = data_of("data=digits")  # levels from 0 to 16
+    dark = replace(bundle, preprocessing={**bundle.preprocessing, "white": 255})
+    assert images_of(dark, "train", [0, 1, 2]).max() == 1.0
+    assert images_of(replace(bundle, preprocessing={"white": 32}), "train", [0, 1, 2]).max() == 0.5

@@ -8,17 +8,19 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.artifacts.files.writing import read_json
 from dlexp.assemble.experiment import assemble, build_data
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
 from dlexp.errors import Diverged, Interrupted
-from dlexp.workflows.tune.trial import Job, known_value, run_trial
+from dlexp.workflows.tune import trial
+from dlexp.workflows.tune.trial import Job, SeldomSaved, known_value, run_trial
 
 WORDS = ("data=iris", "trainer.epochs=6", "model.hidden=[8]", "trainer.test=true")
 
@@ -120,3 +122,20 @@ def test_a_trial_whose_loss_is_not_finite_says_so(tmp_path: Path) -> None:
     with pytest.raises(Diverged):
         run_trial(job(tmp_path / "t", "optim=sgd", "optim.lr=1e30", "trainer.clip_norm=null"), always)
     assert not (tmp_path / "t" / "result.json").exists()
+
+
+@pytest.mark.parametrize(("together", "saves"), [(1, range(15, 20)), (16, range(2, 3))])
+def test_trials_of_a_stack_save_less_often_each(monkeypatch: pytest.MonkeyPatch, together: int, saves: range) -> None:
+    now, count = [0.0], [0]
+
+    class Slow:
+        def save_last(self, state: Any) -> None:
+            now[0] += 0.1
+            count[0] += 1
+
+    monkeypatch.setattr(trial.time, "monotonic", lambda: now[0])
+    sink = SeldomSaved(cast(CheckpointStore, Slow()), together)
+    while now[0] < 100:
+        sink.save({})
+        now[0] += 0.5
+    assert count[0] in saves

@@ -9,8 +9,9 @@ from math import inf, isfinite
 import numpy as np
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
-from dlexp.diagnosis.rules.gains import (
+from dlexp.diagnosis.rules.fit.gains import (
     Gain,
+    beats_more_of_the_same,
     compared,
     covers,
     excess,
@@ -20,7 +21,7 @@ from dlexp.diagnosis.rules.gains import (
     shortfall,
     start_of_trials,
 )
-from dlexp.diagnosis.rules.remedies_of_fit import fewer_epochs, larger_networks, restraints
+from dlexp.diagnosis.rules.fit.restraints import fewer_epochs, larger_networks, restraints
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
@@ -35,7 +36,7 @@ _SEVERE = 0.4
 _FIRST = 0.95  # of the best gain: among remedies that are equally good the one with the fewest words is taken
 _PROBES, _PROMISING = 2, 0.05  # restraints that are tried in any case; one of them must save this share for more
 
-_POOR = 0.2  # training loss by that of the best constant answer
+_POOR, _VERY_POOR = 0.2, 0.5  # training loss by that of the best constant answer
 _LARGER_TRAIN, _LARGER_VAL = 0.4, 0.25  # shares of the losses that a larger network saves
 
 
@@ -167,9 +168,11 @@ def underfitting(case: Case) -> Iterator[Verdict]:
         train, val = gain(end.train, twin.after.train), gain(end.val, twin.after.val)
         if train.share < _LARGER_TRAIN or val.share < _LARGER_VAL or min(train.low, val.low) < _SURE:
             continue
+        if not beats_more_of_the_same(case, twin.after):
+            continue
         yield Verdict(
             "underfitting",
-            "error" if val.share >= _SEVERE else "warning",
+            "error" if poor >= _VERY_POOR else "warning",
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),

@@ -23,7 +23,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from dlexp.report.figures.axis_scale import AxisScale
+from dlexp.report.figures.charts.axis_scale import AxisScale
 from dlexp.report.figures.fonts import make_readable
 from dlexp.report.figures.png import png_bytes
 

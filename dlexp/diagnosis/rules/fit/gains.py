@@ -19,6 +19,7 @@ _RESAMPLES = 500
 _TAIL = 0.05  # of the resamples on either side of an interval
 _COVERED = 0.5  # share of the updates of a run with which a trial shows what becomes of it
 _WITHOUT_INTERVAL = 0.5  # of a gain counts as certain where the losses of single samples are unknown
+_MORE = 0.3  # share of the validation loss that is saved beyond that of a longer run
 _TINY = 1e-12
 
 
@@ -105,6 +106,17 @@ def trained(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure
 def start_of_trials(case: Case) -> Start:
     """From where a trial says most: the initial weights if it covers the run, the stored ones otherwise."""
     return "initial" if covers(case) or case.end is None else "stored"
+
+
+def beats_more_of_the_same(case: Case, after: NetworkMeasure) -> bool:
+    """Whether a network after a trial is better than the run itself after as many further updates.
+
+    Otherwise the run was merely too short, and what learns faster looks better.
+    """
+    if case.end is None:
+        return True
+    longer = trained(case, start="stored")
+    return longer is None or gain(longer.val, after.val).share >= _MORE
 
 
 def compared(

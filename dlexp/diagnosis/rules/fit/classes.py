@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite, log, sqrt
 
 from dlexp.diagnosis.case import Case, OutputMeasure
-from dlexp.diagnosis.rules.gains import compared, reached, shortfall, trained
+from dlexp.diagnosis.rules.fit.gains import compared, reached, shortfall, trained
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _COLLAPSED = 0.4  # entropy of the predicted classes by that of the given ones

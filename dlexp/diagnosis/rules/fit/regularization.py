@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dlexp.diagnosis.case import Case, NetworkMeasure
-from dlexp.diagnosis.rules.gains import (
-    NO_GAIN,
+from dlexp.diagnosis.case import Case, NetworkMeasure, Start
+from dlexp.diagnosis.rules.fit.gains import (
     Gain,
+    beats_more_of_the_same,
     gain,
     mean_loss,
     reached,
@@ -24,9 +24,10 @@ from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
 _POOR = 0.15  # training loss by that of the best constant answer; label smoothing of 0.1 alone gives 0.05
 _POOR_CHANGED = 0.1  # the same for changed samples, which cost less where they help
 _TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a trial saves, and surely saves
-_SEVERE = 0.5
+_SEVERE = 0.5  # training loss by that of the best constant answer
 _ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
 _SINGLES = 4  # trials that look for the one to blame
+_OFTEN_ERASED = 0.4  # share of the images
 _TIMES_CLEAN = 1.2  # loss of changed training samples by that of unchanged ones
 
 
@@ -53,6 +54,7 @@ class _Found:
     words: tuple[str, ...]
     train: Gain
     val: Gain
+    after: NetworkMeasure
 
 
 def regularization_too_strong(case: Case) -> Iterator[Verdict]:
@@ -63,7 +65,7 @@ def regularization_too_strong(case: Case) -> Iterator[Verdict]:
     if found is None:
         return
     first = Evidence("training loss by that of the best constant answer", poor, _POOR)
-    yield _verdict("regularization_too_strong", found, first, "The penalty outweighs what the samples say.")
+    yield _verdict("regularization_too_strong", found, poor, first, "The penalty outweighs what the samples say.")
 
 
 def augmentation_too_strong(case: Case) -> Iterator[Verdict]:
@@ -79,7 +81,9 @@ def augmentation_too_strong(case: Case) -> Iterator[Verdict]:
         first = Evidence("loss of changed training samples by that of unchanged ones", changed[0] / own, _TIMES_CLEAN)
     else:
         first = Evidence("training loss by that of the best constant answer", poor, _POOR_CHANGED)
-    yield _verdict("augmentation_too_strong", found, first, "The changed samples are unlike those that are predicted.")
+    yield _verdict(
+        "augmentation_too_strong", found, poor, first, "The changed samples are unlike those that are predicted."
+    )
 
 
 def regularizers(case: Case) -> list[Brake]:
@@ -117,16 +121,21 @@ def changes_of_samples(case: Case) -> list[Brake]:
     augment = facts.settings.get("data.augment")
     if augment not in (None, "none", [], ["none"], ()):
         is_mild = augment in ("crop", ["crop"])
-        usual = () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
+        usual: tuple[str, ...] = (
+            () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
+        )
         found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual))
-    for key, strong, name in (
-        ("regularization.random_erasing", 0.25, "random erasing"),
-        ("regularization.cutmix", 1.0, "CutMix"),
-        ("regularization.mixup", 0.2, "MixUp"),
-    ):
-        if value := facts.number(key):
-            milder = (f"{key}={strong:g}",) if value > 1.5 * strong else ()
-            found.append(Brake(name, f"{key}={value:g}", (f"{key}=0",), milder))
+    if erasing := facts.number("regularization.random_erasing"):
+        usual = ("regularization.random_erasing=0.25",) if erasing > _OFTEN_ERASED else ()
+        off: tuple[str, ...] = ("regularization.random_erasing=0",)
+        found.append(Brake("random erasing", f"regularization.random_erasing={erasing:g}", off, usual))
+    mixed = [(key, facts.number(key)) for key in ("regularization.cutmix", "regularization.mixup")]
+    mixed = [(key, value) for key, value in mixed if value]
+    if mixed:
+        off = tuple(f"{key}=0" for key, _ in mixed)
+        if facts.number("regularization.mix_probability") not in (None, 1.0):
+            off += ("regularization.mix_probability=1",)  # any other has no effect without them, and is refused
+        found.append(Brake("mixing of samples", " ".join(f"{key}={value:g}" for key, value in mixed), off))
     return found
 
 
@@ -135,44 +144,54 @@ def _is_option(case: Case, key: str) -> bool:
 
 
 def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _Found | None:
-    """The one to blame, or all of them, if trials without are clearly better."""
+    """The one to blame, or all of them, if trials without are clearly better.
+
+    A trial that covers the run is compared with one of the run itself. A shorter one continues from the stored weights,
+    as the run itself does; and if these are beyond help, one from the start must be better than the whole run was.
+    """
     if not brakes or end is None:
         return None
-    start = start_of_trials(case)
-    own = trained(case, start=start) or end
     everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
-    found = _judged(case, own, brakes, everything)
-    if found is None:
+    first = start_of_trials(case)
+    own, start = trained(case, start=first) or end, first
+    found = _judged(case, own, start, brakes, everything)
+    if found is None and first == "stored":
+        own, start = end, "initial"
+        found = _judged(case, own, start, brakes, everything)
+    if found is None or not beats_more_of_the_same(case, found.after):
         return None
     if len(brakes) > 1:
         for brake in brakes[:_SINGLES]:
-            one = _judged(case, own, [brake], brake.off)
+            one = _judged(case, own, start, [brake], brake.off)
             if one is not None and one.val.share >= _ENOUGH * found.val.share:
                 found = one
                 break
     if len(found.brakes) == 1 and found.brakes[0].usual:
-        milder = _judged(case, own, found.brakes, found.brakes[0].usual)
+        milder = _judged(case, own, start, found.brakes, found.brakes[0].usual)
         found = milder if milder is not None and milder.val.share >= found.val.share else found
     return found
 
 
-def _judged(case: Case, own: NetworkMeasure, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
-    without = trained(case, *words, start=start_of_trials(case))
+def _judged(
+    case: Case, own: NetworkMeasure, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]
+) -> _Found | None:
+    """What a trial with `words` gains, None if it is not clear."""
+    without = trained(case, *words, start=start)
     if without is None:
         return None
     train, val = gain(own.train, without.train), gain(own.val, without.val)
     is_clear = train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE
-    return _Found(brakes, words, train, val) if is_clear else None
+    return _Found(brakes, words, train, val, without) if is_clear else None
 
 
-def _verdict(code: Fault, found: _Found, first: Evidence, cause: str) -> Verdict:
+def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: str) -> Verdict:
     names = list(dict.fromkeys(f"{brake.name} ({brake.value})" for brake in found.brakes))
     named = ", ".join(names)
     what = f"{named[:1].upper()}{named[1:]} keep{'s' if len(names) == 1 else ''} the network from learning."
-    val = found.val if found.val is not NO_GAIN else Gain(0.0, 0.0)
+    val = found.val
     return Verdict(
         code,
-        "error" if val.share >= _SEVERE else "warning",
+        "error" if poor >= _SEVERE else "warning",
         what,
         (
             first,
