@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doctor_runs import alarms, examined
+from doctor_toys.doctor_runs import alarms, examined
 
 from dlexp.diagnosis.rules.all_rules import RULES
 

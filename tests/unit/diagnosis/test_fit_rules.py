@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from fit_toys import ToyTwins, case_of, network, outputs
+from doctor_toys.fit_toys import ToyTwins, case_of, network, outputs
 
 from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule

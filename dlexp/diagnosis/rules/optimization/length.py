@@ -33,7 +33,7 @@ def stopped_too_soon(case: Case) -> Iterator[Verdict]:
         yield verdict
 
 
-def plateau(case: Case) -> Iterator[Verdict]:
+def plateau_of_loss(case: Case) -> Iterator[Verdict]:
     """A training loss that stands still far above what another schedule reaches from the stored weights."""
     history = case.history
     if history is None or history.epochs < 6 or case.end is None or case.first is None:
@@ -201,4 +201,4 @@ def _mean(values: object) -> float:
     return sum(numbers) / len(numbers) if numbers else float("nan")
 
 
-RULES = (batch_too_large, plateau, stopped_too_soon)
+RULES = (batch_too_large, plateau_of_loss, stopped_too_soon)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from case_toys import case_of_data, data_of, with_inputs
+from doctor_toys.case_toys import case_of_data, data_of, with_inputs
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of

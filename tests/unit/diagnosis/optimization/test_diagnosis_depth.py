@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from doctor_toys.made_runs import Made
 
 from dlexp.diagnosis.case import Trace
 from dlexp.diagnosis.rules.optimization.depth import exploding_gradients, vanishing_gradients
@@ -16,6 +17,11 @@ STEEP = [10.0**-power for power in (7, 6, 5, 4, 3, 2)]
 
 def through(gradients: list[float]) -> Trace:
     return replace(TRACE, gradients={f"w{i}": g for i, g in enumerate(gradients)})
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
 
 
 def test_gradients_that_vanish_are_mended_by_words_of_the_model(made: Any) -> None:

@@ -8,8 +8,6 @@ from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
-
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
     Case,
@@ -90,8 +88,3 @@ class Made:
         history = History(found, ending, 1, failed_at)
         end = network(reached, spread)
         return Case(facts, bundle, self.twin, begin, first, end, last or first, history)
-
-
-@pytest.fixture
-def made() -> Made:
-    return Made()
