@@ -23,7 +23,7 @@ from dlexp.diagnosis.case import (
     Trace,
     Twin,
 )
-from dlexp.specs import ClassSpec, ValueSpec
+from dlexp.specs import ClassSpec, ImageSpec, ValueSpec
 
 SETTINGS: Mapping[str, Any] = {
     "optim.lr": 1e-3,
@@ -93,7 +93,7 @@ def case_of(
     """A case whose network ends as `end`, and with other words as `made` says."""
     names = ("a", "b", "c", "d")
     targets = ClassSpec(names) if is_classes else ValueSpec(("y",), (0.0,), (1.0,))
-    bundle = cast(DataBundle, SimpleNamespace(spec=SimpleNamespace(targets=targets)))
+    bundle = cast(DataBundle, SimpleNamespace(spec=SimpleNamespace(targets=targets, inputs=ImageSpec(1, 8, 8))))
     facts = RunSettings(
         {"model": "mlp", "optim": "adamw"},
         {**SETTINGS, **(settings or {})},

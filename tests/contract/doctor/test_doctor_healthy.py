@@ -15,9 +15,10 @@ ALWAYS = (
     "data=diabetes trainer.epochs=15",
     "model=mlp model.hidden=[64] trainer.epochs=8",
     "model=simple_cnn model.channels=[8,16] model.fc=64 data.augment=none trainer.epochs=6",
-    "data=adding data.num_samples=600 data.length=10 model=gru model.units=16 optim.lr=1e-2 trainer.epochs=8",
+    "experiment=sunspots_mlp trainer.epochs=20",
 )
 IN_FULL = (
+    "data=adding data.num_samples=1000 data.length=10 model=gru model.units=32 optim.lr=1e-2 trainer.epochs=25",
     "data=breast_cancer",
     "data=wine trainer.epochs=100 model.dropout=0",
     "data=synthetic_regression trainer.epochs=10",

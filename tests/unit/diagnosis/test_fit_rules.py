@@ -13,13 +13,14 @@ from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
 from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
-from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain, shortfall
+from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain_of, shortfall
 from dlexp.diagnosis.rules.fit.regularization import augmentation_too_strong, regularization_too_strong
 from dlexp.diagnosis.verdict import Verdict
 
 RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]
 FLAT = [1.0, 0.8, 0.7, 0.65, 0.62, 0.61, 0.6, 0.6]
 WIDER = ("model.hidden=[64]",)
+STORED_OFF = ("model.dropout=0.001", "optim.weight_decay=0")
 ALL_OFF = ("model.dropout=0", "optim.weight_decay=0")
 
 
@@ -42,21 +43,21 @@ def one(rule: Rule, case: Case) -> Verdict | None:
 
 
 def test_a_gain_is_sure_where_the_same_samples_agree() -> None:
-    found = gain(outputs(1.0), outputs(0.5))
+    found = gain_of(outputs(1.0), outputs(0.5))
     assert found.share == pytest.approx(0.5) and 0.4 < found.low <= 0.5
 
 
 def test_a_gain_of_few_scattered_samples_is_not_sure() -> None:
     own, other = outputs(1.0, count=8, spread=1.5), outputs(0.8, count=8, spread=1.5)
     other = type(other)(**{**vars(other), "sample_losses": other.sample_losses[::-1]})
-    assert gain(own, other).low < 0
+    assert gain_of(own, other).low < 0
 
 
 def test_networks_that_are_not_finite_gain_nothing_and_lose_everything() -> None:
     broken = outputs(1.0)
     broken = type(broken)(**{**vars(broken), "sample_losses": [nan] * 200})
-    assert gain(outputs(1.0), broken) == NO_GAIN
-    assert gain(broken, outputs(1.0)).share == 1.0
+    assert gain_of(outputs(1.0), broken) == NO_GAIN
+    assert gain_of(broken, outputs(1.0)).share == 1.0
 
 
 def test_the_excess_of_equal_losses_is_not_above_zero() -> None:
@@ -158,8 +159,22 @@ def test_a_network_without_widths_is_compared_with_others() -> None:
 
 def test_regularization_is_named_by_the_trial_without_it() -> None:
     made = {ALL_OFF: network(0.1, 0.2), ("model.dropout=0",): network(0.1, 0.2)}
-    found = one(regularization_too_strong, case_of(network(1.0, 1.0), made, val_losses=FLAT))
+    case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.dropout": 0.9})
+    found = one(regularization_too_strong, case)
     assert found is not None and found.severity == "error" and found.remedy == ("model.dropout=0",)
+
+
+def test_regularization_of_a_usual_strength_is_at_most_a_note() -> None:
+    found = one(regularization_too_strong, case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT))
+    assert found is not None and found.severity == "note"
+
+
+@pytest.mark.parametrize("pad, severity", [(1, "note"), (4, "error")])
+def test_a_usual_shift_of_images_is_at_most_a_note(pad: int, severity: str) -> None:
+    made = {("data.augment=none",): network(0.05, 0.1)}
+    case = case_of(network(0.9, 0.9), made, settings={"data.augment": "crop", "data.pad": pad}, val_losses=FLAT)
+    found = one(augmentation_too_strong, case)
+    assert found is not None and found.severity == severity
 
 
 def test_a_usual_strength_is_told_where_it_is_as_good() -> None:
@@ -195,21 +210,29 @@ def test_a_run_without_regularization_is_tried_no_further() -> None:
 
 
 def test_trials_of_a_long_run_start_where_it_ended() -> None:
-    case = case_of(network(1.0, 1.0), {ALL_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
-    assert one(regularization_too_strong, case) is not None
+    case = case_of(network(1.0, 1.0), {STORED_OFF: network(0.1, 0.2)}, val_losses=FLAT, updates=10_000, watched=50)
+    found = one(regularization_too_strong, case)
+    assert found is not None and found.remedy == ALL_OFF
     assert {start for _, start in cast_twins(case).asked} == {"stored"}
 
 
-def test_a_run_that_was_merely_too_short_is_neither_restrained_nor_small() -> None:
+def test_a_run_that_was_merely_too_short_is_at_most_noted() -> None:
     class Longer(ToyTwins):
         def __call__(self, *words: str, start: Start = "initial", **more: Any) -> Twin:
             return super().__call__(*(("longer",) if start == "stored" and not words else words), start=start)
 
     made = {ALL_OFF: network(0.1, 0.2), WIDER: network(0.1, 0.2), ("longer",): network(0.1, 0.2)}
     case = case_of(network(1.0, 1.0), val_losses=FLAT)
-    case = replace(case, twin=Longer(network(1.0, 1.0), made))
-    assert one(regularization_too_strong, case) is None
-    assert one(underfitting, case) is None
+    as_good = replace(case, twin=Longer(network(1.0, 1.0), made))
+    for rule in (regularization_too_strong, underfitting):
+        found = one(rule, as_good)
+        assert found is not None and found.severity == "note"
+    learning = replace(case, twin=Longer(network(1.0, 1.0), {WIDER: network(0.1, 0.1), ("longer",): network(0.6, 0.7)}))
+    found = one(underfitting, learning)
+    assert found is not None and found.severity == "note"
+    better = replace(case, twin=Longer(network(1.0, 1.0), {**made, ("longer",): network(0.05, 0.1)}))
+    assert one(regularization_too_strong, better) is None
+    assert one(underfitting, better) is None
 
 
 def test_stored_weights_that_are_beyond_help_are_left_for_the_initial_ones() -> None:

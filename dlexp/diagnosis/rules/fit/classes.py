@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite, log, sqrt
 
 from dlexp.diagnosis.case import Case, OutputMeasure
-from dlexp.diagnosis.rules.fit.gains import compared, reached, shortfall, trained
+from dlexp.diagnosis.rules.fit.gains import compared, network_after, reached, shortfall
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _COLLAPSED = 0.4  # entropy of the predicted classes by that of the given ones
@@ -113,7 +113,7 @@ def _mended(case: Case) -> tuple[tuple[str, ...], float] | None:
     if (rate := case.facts.number("optim.lr")) is not None:
         words += [(f"optim.lr={rate / 10:.3g}",), (f"optim.lr={rate / 100:.3g}",), (f"optim.lr={rate * 10:.3g}",)]
     for one in words:
-        after = trained(case, *one)
+        after = network_after(case, *one)
         if after is not None and (missed := _missed(after.train)) < _FEW_MISSED:
             return one, missed
     return None
@@ -134,7 +134,7 @@ def _balanced(case: Case, own: OutputMeasure) -> tuple[tuple[str, ...], float, f
     before = _mean_recall(own, range(len(own.recalls)))
     tried = []
     for words in (("data.balance=weights",), ("data.balance=sampling",)):
-        after = trained(case, *words)
+        after = network_after(case, *words)
         if after is not None:
             tried.append((_mean_recall(after.val, range(len(own.recalls))), words, after.val))
     if not tried:

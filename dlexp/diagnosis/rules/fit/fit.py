@@ -11,11 +11,12 @@ import numpy as np
 from dlexp.diagnosis.case import Case, NetworkMeasure, Twin
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
-    beats_more_of_the_same,
+    beyond_more_of_the_same,
     compared,
     covers,
     excess,
-    gain,
+    gain_of,
+    is_still_learning,
     mean_loss,
     reached,
     shortfall,
@@ -128,7 +129,7 @@ def _best_restraint(case: Case, end: NetworkMeasure, curve: _Curve) -> _Restrain
         if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
             return None
         best = 1.0 - _best_loss(twin) / own_best if isfinite(own_best) and own_best > 0 else 0.0
-        return _Restrained(twin.words, gain(own.val, twin.after.val), best)
+        return _Restrained(twin.words, gain_of(own.val, twin.after.val), best)
 
     tried: list[_Restrained] = []
     for number, words in enumerate(restraints(case), start=1):
@@ -165,14 +166,16 @@ def underfitting(case: Case) -> Iterator[Verdict]:
         twin = case.twin(*words)
         if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
             continue
-        train, val = gain(end.train, twin.after.train), gain(end.val, twin.after.val)
+        train, val = gain_of(end.train, twin.after.train), gain_of(end.val, twin.after.val)
         if train.share < _LARGER_TRAIN or val.share < _LARGER_VAL or min(train.low, val.low) < _SURE:
             continue
-        if not beats_more_of_the_same(case, twin.after):
+        is_beyond = beyond_more_of_the_same(case, twin.after)
+        if is_beyond is False:
             continue
+        is_note = is_beyond is None or is_still_learning(case, poor)
         yield Verdict(
             "underfitting",
-            "error" if poor >= _VERY_POOR else "warning",
+            "note" if is_note else "error" if poor >= _VERY_POOR else "warning",
             "The network is too small for what the samples hold.",
             (
                 Evidence("training loss by that of the best constant answer", poor, _POOR),
@@ -184,7 +187,7 @@ def underfitting(case: Case) -> Iterator[Verdict]:
             ),
             "It cannot express how the targets follow from the inputs.",
             words,
-            confidence=0.7,
+            confidence=0.4 if is_note else 0.7,
             source="a trial with a larger network",
         )
         return

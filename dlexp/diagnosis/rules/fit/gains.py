@@ -19,6 +19,7 @@ _RESAMPLES = 500
 _TAIL = 0.05  # of the resamples on either side of an interval
 _COVERED = 0.5  # share of the updates of a run with which a trial shows what becomes of it
 _WITHOUT_INTERVAL = 0.5  # of a gain counts as certain where the losses of single samples are unknown
+_FITS, _AS_POOR = 0.2, 0.7  # shortfall of a longer run that fits, and share of that of the run
 _MORE = 0.3  # share of the validation loss that is saved beyond that of a longer run
 _TINY = 1e-12
 
@@ -39,7 +40,7 @@ class Gain:
 NO_GAIN = Gain(-inf, -inf)
 
 
-def gain(own: OutputMeasure, other: OutputMeasure) -> Gain:
+def gain_of(own: OutputMeasure, other: OutputMeasure) -> Gain:
     """What `other` saves of the loss of `own`; both are of the same samples in the same order."""
     before, after = mean_loss(own), mean_loss(other)
     if not isfinite(after):
@@ -94,10 +95,10 @@ def reached(case: Case) -> NetworkMeasure | None:
     """The network at the end of the run, or before it that of a trial of the run itself if it is long enough."""
     if case.end is not None or case.history is not None:
         return case.end
-    return trained(case) if covers(case) else None
+    return network_after(case) if covers(case) else None
 
 
-def trained(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure | None:
+def network_after(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure | None:
     """The network after a trial, None if it failed."""
     twin = case.twin(*words, start=start)
     return None if twin.trace is None or twin.trace.failed_at is not None else twin.after
@@ -108,15 +109,22 @@ def start_of_trials(case: Case) -> Start:
     return "initial" if covers(case) or case.end is None else "stored"
 
 
-def beats_more_of_the_same(case: Case, after: NetworkMeasure) -> bool:
+def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
     """Whether a network after a trial is better than the run itself after as many further updates.
 
-    Otherwise the run was merely too short, and what learns faster looks better.
+    Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good.
     """
-    if case.end is None:
+    longer = network_after(case, start="stored") if case.end is not None else None
+    if longer is None:
         return True
-    longer = trained(case, start="stored")
-    return longer is None or gain(longer.val, after.val).share >= _MORE
+    share = gain_of(longer.val, after.val).share
+    return True if share >= _MORE else None if share >= 0 else False
+
+
+def is_still_learning(case: Case, poor: float) -> bool:
+    """Whether the run itself fits its samples far better after as many further updates; `poor` is its shortfall."""
+    longer = network_after(case, start="stored") if case.end is not None else None
+    return longer is not None and shortfall(case, longer.train) < max(_FITS, _AS_POOR * poor)
 
 
 def compared(

@@ -6,20 +6,21 @@ Each is switched off in a trial: one that does not hold the run back shows no ga
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Start
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
-    beats_more_of_the_same,
-    gain,
+    beyond_more_of_the_same,
+    gain_of,
     mean_loss,
+    network_after,
     reached,
     shortfall,
     start_of_trials,
-    trained,
 )
 from dlexp.diagnosis.verdict import Evidence, Fault, Verdict
+from dlexp.specs import ImageSpec
 
 _POOR = 0.15  # training loss by that of the best constant answer; label smoothing of 0.1 alone gives 0.05
 _POOR_CHANGED = 0.1  # the same for changed samples, which cost less where they help
@@ -27,6 +28,7 @@ _TRAIN_GAIN, _VAL_GAIN, _SURE = 0.3, 0.15, 0.05  # shares of the loss that a tri
 _SEVERE = 0.5  # training loss by that of the best constant answer
 _ENOUGH = 0.7  # of the gain of all together, so that one alone is to blame
 _SINGLES = 4  # trials that look for the one to blame
+_MILD, _SMALL_PAD = ("crop", "flip", "crop_flip"), 0.125  # presets, and shifts by the side of an image, that are usual
 _OFTEN_ERASED = 0.4  # share of the images
 _TIMES_CLEAN = 1.2  # loss of changed training samples by that of unchanged ones
 
@@ -40,12 +42,14 @@ class Brake:
         value: As the run has it.
         off: The words that switch it off.
         usual: Words of a usual strength, () if the run has less.
+        is_mild: Whether it is no stronger than usual, so that it is at most worth a note.
     """
 
     name: str
     value: str
     off: tuple[str, ...]
     usual: tuple[str, ...] = ()
+    is_mild: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class _Found:
     train: Gain
     val: Gain
     after: NetworkMeasure
+    is_beyond: bool = True  # what more updates give as well
 
 
 def regularization_too_strong(case: Case) -> Iterator[Verdict]:
@@ -110,8 +115,9 @@ def regularizers(case: Case) -> list[Brake]:
         if key == "loss.label_smoothing" and facts.number("regularization.label_smoothing") is not None:
             continue
         is_milder = usual is not None and value > 1.5 * float(usual)
-        brake = Brake(name, f"{key}={value:g}", (f"{key}={off}",), (f"{key}={usual}",) if is_milder else ())
-        found.append((strong / value if key.endswith("max_norm") else value / strong, brake))
+        strength = strong / value if key.endswith("max_norm") else value / strong
+        milder = (f"{key}={usual}",) if is_milder else ()
+        found.append((strength, Brake(name, f"{key}={value:g}", (f"{key}={off}",), milder, strength <= 1)))
     return [brake for _, brake in sorted(found, key=lambda one: -one[0])]
 
 
@@ -120,15 +126,18 @@ def changes_of_samples(case: Case) -> list[Brake]:
     facts, found = case.facts, []
     augment = facts.settings.get("data.augment")
     if augment not in (None, "none", [], ["none"], ()):
-        is_mild = augment in ("crop", ["crop"])
-        usual: tuple[str, ...] = (
-            () if is_mild or not _is_option(case, "data.pad") else ("data.augment=crop", "data.pad=1")
-        )
-        found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual))
+        is_mild = augment in _MILD or (isinstance(augment, list | tuple) and len(augment) == 1 and augment[0] in _MILD)
+        inputs = case.bundle.spec.inputs
+        side = min(inputs.height, inputs.width) if isinstance(inputs, ImageSpec) else 1
+        is_mild &= (facts.number("data.pad") or 1) <= max(1, side * _SMALL_PAD)
+        usual: tuple[str, ...] = ()
+        if not is_mild and "data.pad" in facts.settings:
+            usual = ("data.augment=crop", "data.pad=1")
+        found.append(Brake("augmentation", "data.augment", ("data.augment=none",), usual, is_mild))
     if erasing := facts.number("regularization.random_erasing"):
         usual = ("regularization.random_erasing=0.25",) if erasing > _OFTEN_ERASED else ()
         off: tuple[str, ...] = ("regularization.random_erasing=0",)
-        found.append(Brake("random erasing", f"regularization.random_erasing={erasing:g}", off, usual))
+        found.append(Brake("random erasing", f"regularization.random_erasing={erasing:g}", off, usual, not usual))
     mixed = [(key, facts.number(key)) for key in ("regularization.cutmix", "regularization.mixup")]
     mixed = [(key, value) for key, value in mixed if value]
     if mixed:
@@ -137,10 +146,6 @@ def changes_of_samples(case: Case) -> list[Brake]:
             off += ("regularization.mix_probability=1",)  # any other has no effect without them, and is refused
         found.append(Brake("mixing of samples", " ".join(f"{key}={value:g}" for key, value in mixed), off))
     return found
-
-
-def _is_option(case: Case, key: str) -> bool:
-    return key in case.facts.settings
 
 
 def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _Found | None:
@@ -153,12 +158,13 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
         return None
     everything = tuple(dict.fromkeys(word for brake in brakes for word in brake.off))
     first = start_of_trials(case)
-    own, start = trained(case, start=first) or end, first
+    own, start = network_after(case, start=first) or end, first
     found = _judged(case, own, start, brakes, everything)
     if found is None and first == "stored":
         own, start = end, "initial"
         found = _judged(case, own, start, brakes, everything)
-    if found is None or not beats_more_of_the_same(case, found.after):
+    is_beyond = None if found is None else beyond_more_of_the_same(case, found.after)
+    if found is None or is_beyond is False:
         return None
     if len(brakes) > 1:
         for brake in brakes[:_SINGLES]:
@@ -169,17 +175,20 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
     if len(found.brakes) == 1 and found.brakes[0].usual:
         milder = _judged(case, own, start, found.brakes, found.brakes[0].usual)
         found = milder if milder is not None and milder.val.share >= found.val.share else found
-    return found
+    return replace(found, is_beyond=bool(is_beyond))
 
 
 def _judged(
     case: Case, own: NetworkMeasure, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]
 ) -> _Found | None:
     """What a trial with `words` gains, None if it is not clear."""
-    without = trained(case, *words, start=start)
+    tried = words
+    if start == "stored":  # a layer of dropout that is left out changes the names of the weights of some networks
+        tried = tuple(word.removesuffix("=0") + "=0.001" if word.endswith("dropout=0") else word for word in words)
+    without = network_after(case, *tried, start=start)
     if without is None:
         return None
-    train, val = gain(own.train, without.train), gain(own.val, without.val)
+    train, val = gain_of(own.train, without.train), gain_of(own.val, without.val)
     is_clear = train.share >= _TRAIN_GAIN and val.share >= _VAL_GAIN and min(train.low, val.low) >= _SURE
     return _Found(brakes, words, train, val, without) if is_clear else None
 
@@ -188,10 +197,10 @@ def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: st
     names = list(dict.fromkeys(f"{brake.name} ({brake.value})" for brake in found.brakes))
     named = ", ".join(names)
     what = f"{named[:1].upper()}{named[1:]} keep{'s' if len(names) == 1 else ''} the network from learning."
-    val = found.val
+    val, is_mild = found.val, all(brake.is_mild for brake in found.brakes)
     return Verdict(
         code,
-        "error" if poor >= _SEVERE else "warning",
+        "note" if not found.is_beyond or is_mild else "error" if poor >= _SEVERE else "warning",
         what,
         (
             first,
@@ -206,7 +215,7 @@ def _verdict(code: Fault, found: _Found, poor: float, first: Evidence, cause: st
         ),
         cause,
         found.words,
-        confidence=min(0.95, 0.6 + 0.4 * val.share),
+        confidence=min(0.95, 0.6 + 0.4 * val.share) if found.is_beyond and not is_mild else 0.4,
         source="trials without it",
     )
 

@@ -13,7 +13,7 @@ from case_toys import case_of_data, data_of, with_inputs
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
-from dlexp.diagnosis.case import Case, Change, NetworkMeasure, OutputMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, OutputMeasure, Start, Twin
 from dlexp.diagnosis.data.batch_mix import mix_of
 from dlexp.diagnosis.data.class_balance import class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, measured_scale
@@ -203,7 +203,7 @@ class twins:  # noqa: N801
         self.losses = own, changed
 
     def __call__(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         from dlexp.diagnosis.case import ModeLosses, Trace
 
