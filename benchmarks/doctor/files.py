@@ -29,8 +29,7 @@ def path_of(name: str, seed: int, folder: Path) -> Path:
     path = folder / f"{name}-{seed}.{'npz' if name.startswith('digits') else 'csv'}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw = np.random.default_rng([seed, *name.encode()])
-        content = made(draw)
+        content = made(np.random.default_rng(seed))  # the same rows as in the healthy file of this seed
         if isinstance(content, pd.DataFrame):
             content.to_csv(path, index=False)
         else:

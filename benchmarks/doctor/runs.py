@@ -17,11 +17,20 @@ from unittest.mock import patch
 import pandas as pd
 
 import dlexp
+from benchmarks.doctor import files, sick_networks
 from benchmarks.doctor.files import path_of
 from benchmarks.doctor.kinds.kind import SMALLER_IS_BETTER, Words
 
 _NO_PICTURES = dlexp.DlexpError("The bench draws no pictures.", code="failed")  # nearly half of the time of a small run
 CONFIG_DIRS, TRUSTED = (str(Path(__file__).parents[1] / "conf"),), ("benchmarks",)
+
+
+def digest(path: str | Path) -> str:
+    """Eight characters of the SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+
+
+FILES_DIGEST, NETWORKS_DIGEST = digest(files.__file__), digest(sick_networks.__file__)  # an edit makes new runs
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,8 @@ class Store:
         """Remember a record, now."""
         self.records[str(record["key"])] = dict(record)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        with self.path.open("ab", buffering=0) as file:  # a line at once: several processes may write
+            file.write((json.dumps(record) + "\n").encode())
 
 
 class Runs:
@@ -94,7 +103,7 @@ class Runs:
 
     def _typed(self, words: Words, seed: int) -> Iterable[str]:
         for key, value in words.items():
-            path = path_of(value[1:], seed, self.folder / "files") if value.startswith("@") else None
+            path = path_of(value[1:], seed, self.folder / "files" / FILES_DIGEST) if value.startswith("@") else None
             yield f"{key}={value if path is None else path}"
 
     def _train(self, key: str, typed: tuple[str, ...]) -> Outcome:
@@ -113,12 +122,11 @@ class Runs:
 
 
 def _key(typed: tuple[str, ...], folder: str) -> str:
-    """Of the words, wherever the files are, and of the option of a network of the bench."""
+    """Of the words, of the program that makes their file, and of a network of the bench with its option."""
     text = "\n".join(sorted(typed)).replace(folder, "")
-    options = [
-        Path(CONFIG_DIRS[0], "model", f"{word.partition('=')[2]}.yaml") for word in typed if word.startswith("model=")
-    ]
-    text += "".join(path.read_text() for path in options if path.exists())
+    models = (word.partition("=")[2] for word in typed if word.startswith("model="))
+    options = [Path(CONFIG_DIRS[0], "model", f"{name}.yaml") for name in models]
+    text += "".join(path.read_text() + NETWORKS_DIGEST for path in options if path.exists())
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "trainer.save_every_steps",
     "trainer.on_nonfinite",
     "trainer.nonfinite_limit",
+    "trainer.doctor",
     *(f"logger.{item.name}" for item in fields(LoggerConfig)),
     "data.download",
     "data.in_memory",

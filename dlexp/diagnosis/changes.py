@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from dlexp.diagnosis.case import Change
+from dlexp.diagnosis.case import NetworkChange
 from dlexp.networks.inspection.activations import bare, forms_of
 from dlexp.networks.inspection.outputs import layers_of
 
@@ -55,12 +55,12 @@ class _Leaky(TorchFunctionMode):
 
 _RECTIFIERS = forms_of("relu")
 
-BARE = Change("without the activation of the outputs", _bare)
-UNFROZEN = Change("with every parameter trained", _unfrozen)
-LEAKY = Change("with leaky rectifiers", _leaky)
+BARE = NetworkChange("without the activation of the outputs", _bare)
+UNFROZEN = NetworkChange("with every parameter trained", _unfrozen)
+LEAKY = NetworkChange("with leaky rectifiers", _leaky)
 
 
-def rescaled(factors: Mapping[str, float]) -> Change:
+def rescaled(factors: Mapping[str, float]) -> NetworkChange:
     """The weights of some layers multiplied at the start.
 
     Args:
@@ -75,10 +75,10 @@ def rescaled(factors: Mapping[str, float]) -> Change:
                     parameter.mul_(factor)
 
     named = ", ".join(f"{name} times {factor:.3g}" for name, factor in factors.items())
-    return Change(f"with the initial weights of {named}", apply)
+    return NetworkChange(f"with the initial weights of {named}", apply)
 
 
-def unbiased(names: Sequence[str]) -> Change:
+def unbiased(names: Sequence[str]) -> NetworkChange:
     """The biases of some layers 0 at the start: dotted paths, as measures name them."""
 
     def apply(networks: nn.ModuleDict) -> None:
@@ -89,4 +89,4 @@ def unbiased(names: Sequence[str]) -> Change:
                 if isinstance(bias, nn.Parameter):
                     bias.zero_()
 
-    return Change(f"with the initial biases of {', '.join(names)} at 0", apply)
+    return NetworkChange(f"with the initial biases of {', '.join(names)} at 0", apply)

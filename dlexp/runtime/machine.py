@@ -56,20 +56,20 @@ def source_hash(package: str) -> str | None:
         return None
     origin = Path(spec.origin)
     files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations is not None else [origin]
-    return _hash_of(origin.parent, tuple((file, *_look(file)) for file in files))
+    return _hash_of(origin.parent, tuple((file, *_file_version(file)) for file in files))
 
 
 @lru_cache(maxsize=16)
-def _hash_of(folder: Path, looks: tuple[tuple[Path, int, int, int], ...]) -> str:
-    """The hash of files that look like this; runs in a row have the same, and reading hundreds of files takes long."""
+def _hash_of(folder: Path, versions: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """The hash of files of these versions; runs in a row have the same, and reading hundreds of files takes long."""
     digest = hashlib.sha256()
-    for file, *_ in looks:
+    for file, *_ in versions:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(folder)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def _look(file: Path) -> tuple[int, int, int]:
+def _file_version(file: Path) -> tuple[int, int, int]:
     """Number, time of the last change, and size of a file, which a change of it changes."""
     found = file.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size

@@ -90,9 +90,8 @@ def huggingface(
     notes += division.notes
     found = ImageSet(reader, labels, classes, division.rows, mark, form.preprocessing(), tuple(notes), image_size)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
-    others = [column for column in first.features if column not in (image, label)]
     divides = {name: by.reason(key) for key, name in by.keys.items()}
-    omitted = {name: divides.get(name, "is not used") for name in others}
+    omitted = {name: divides.get(name, "is not used") for name in first.features if name not in (image, label)}
     return replace(bundle, target=label, omitted=omitted, groups=division.groups)
 
 

@@ -49,7 +49,7 @@ class NeighborAgreement:
         return (self.shifted - self.chance) / max(1 - self.chance, 1e-9)
 
 
-def neighbor_agreement(
+def agreement_of_labels(
     neighbors: NDArray[np.int64],
     labels: NDArray[np.int64] | NDArray[np.float64],
     moved: dict[int, NDArray[np.int64] | NDArray[np.float64]],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.diagnosis.data.agreement import NeighborAgreement, neighbor_agreement, shifted_labels
+from dlexp.diagnosis.data.agreement import NeighborAgreement, agreement_of_labels, shifted_labels
 from dlexp.diagnosis.data.features import FeatureMatrix, Featurizer, reduced, standardized
 from dlexp.diagnosis.data.held_out import folds, held_out_probabilities, predicted_values
 from dlexp.diagnosis.data.labels import Contradictions, contradictions, nearest
@@ -70,7 +70,7 @@ def label_measures(bundle: DataBundle, seed: int, most: Mapping[str, int] = _MOS
     own = None if bundle.groups is None else bundle.groups[indices]  # a group is predicted without its own samples
     fold = folds(labels if is_class else None, len(labels), _FOLDS, seed, own)
     near = nearest(features)
-    agreement = neighbor_agreement(near, labels, _moved(bundle, indices), seed)
+    agreement = agreement_of_labels(near, labels, _moved(bundle, indices), seed)
     if not is_class:
         spread = max(float(labels.std()), 1e-30)
         scaled = (labels - labels.mean())[:, None] / spread

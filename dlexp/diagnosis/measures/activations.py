@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dlexp.diagnosis.case import ActivationMeasure
+from dlexp.diagnosis.layer_measures import ActivationMeasure
 from dlexp.diagnosis.measures.network import Sampled
 from dlexp.engine.evaluate import seeded
 from dlexp.networks.inspection.activations import ActivationCall, watched_activations

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_packed_sequence
 
-from dlexp.diagnosis.case import MemoryMeasure
+from dlexp.diagnosis.layer_measures import MemoryMeasure
 from dlexp.diagnosis.measures.network import Sampled, without_cudnn
 from dlexp.engine.evaluate import seeded
 from dlexp.models.recurrent.layers import Recurrence

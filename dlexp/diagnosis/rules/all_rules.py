@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlexp.diagnosis.judge import Rule
-from dlexp.diagnosis.rules import (
-    batch_norm,
-    data,
-    labels,
-    memory,
-    optimization,
-    outputs,
-    parameters,
-    splits,
-    units,
-)
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
+from dlexp.diagnosis.rules.network import batch_norm, memory, outputs, parameters, units
+from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
+from dlexp.diagnosis.rules.samples import labels, scales, splits
 
 RULES: Sequence[Rule] = (
-    *optimization.RULES,
+    *numbers.RULES,
+    *rates.RULES,
+    *depth.RULES,
+    *length.RULES,
     *units.RULES,
     *outputs.RULES,
     *parameters.RULES,
@@ -28,7 +23,7 @@ RULES: Sequence[Rule] = (
     *fit.RULES,
     *classes.RULES,
     *regularization.RULES,
-    *data.RULES,
+    *scales.RULES,
     *labels.RULES,
     *splits.RULES,
 )

@@ -14,6 +14,7 @@ from dlexp.diagnosis.case import Case, OutputMeasure, Start, Twin
 from dlexp.diagnosis.verdict import Evidence
 
 _TINY = 1e-12
+_OF_VAL = 3.0
 _BETTER = 0.05  # of the drop of the best trial so far: a further one that saves less changes nothing
 
 
@@ -46,10 +47,11 @@ def loss_with(case: Case, *words: str, start: Start = "initial", split: str = "t
 
 
 def reached_by(twin: Twin) -> Reached:
-    """What a trial reached."""
+    """The last training loss and the best validation loss of a trial, as of a run."""
     if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
         return Reached(inf, inf)
-    return Reached(_loss(twin.after.train), _loss(twin.after.val))
+    known = [row["val/loss"] for row in twin.trace.epochs if isfinite(row.get("val/loss", inf))]
+    return Reached(_loss(twin.after.train), min([*known, _loss(twin.after.val)]))
 
 
 def reached_by_run(case: Case) -> Reached:
@@ -69,8 +71,9 @@ def without_knowledge(case: Case) -> Reached:
 
 
 def lead(case: Case, trial: Reached, run: Reached) -> float:
-    """What of the drop of a trial, from the loss without knowledge, the run has not reached: the smaller of two splits.
+    """What of the drop of a trial, from the loss without knowledge, the run has not reached.
 
+    That of the training loss, and at most three times that of the validation loss, which need not fall as much.
     0 for equal losses, 1 for a run that has learned nothing or less than that; -inf for a trial that failed or
     learned nothing.
     """
@@ -82,7 +85,8 @@ def lead(case: Case, trial: Reached, run: Reached) -> float:
         ceiling = least if isfinite(least) else max(own, its)
         drop = max(ceiling - its, _TINY)
         shares.append(min(1.0, (own - its) / drop) if isfinite(own) else 1.0)
-    return min(shares)
+    of_train, of_val = shares
+    return min(of_train, _OF_VAL * of_val)
 
 
 def attempt(
@@ -93,7 +97,9 @@ def attempt(
     return Attempt(tuple(words), reached, lead(case, reached, run))
 
 
-def best_of(case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial") -> Attempt | None:
+def best_attempt(
+    case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial"
+) -> Attempt | None:
     """The best of some trials in turn, ended by the first that is no better than one before; None if none leads."""
     best: Attempt | None = None
     base = without_knowledge(case)

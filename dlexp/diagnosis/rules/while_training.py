@@ -28,7 +28,7 @@ _THEN = "Prove the cause by trials: dlexp doctor and the directory of the run."
 
 
 @dataclass(frozen=True)
-class Progress:
+class EpochsSoFar:
     """What is known at the end of an epoch.
 
     Attributes:
@@ -61,13 +61,13 @@ class Progress:
         return values[-count:] if len(values) >= count else ()
 
 
-def rate_too_high_now(progress: Progress) -> Iterator[Verdict]:
+def rate_too_high_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """A training loss far above that of a constant output, which does not fall."""
-    losses, constant = progress.last("train/loss", 2), progress.constant
+    losses, constant = seen.last("train/loss", 2), seen.constant
     if not losses or constant is None or constant <= 0 or not all(map(isfinite, losses)):
         return
     if min(losses) > _ABOVE * constant and losses[1] > _FALLING * losses[0]:
-        lower = () if progress.rate is None else (f"optim.lr={progress.rate / 10:.3g}",)
+        lower = () if seen.rate is None else (f"optim.lr={seen.rate / 10:.3g}",)
         yield Verdict(
             "rate_too_high",
             "warning",
@@ -80,22 +80,22 @@ def rate_too_high_now(progress: Progress) -> Iterator[Verdict]:
             lower,
             action=_THEN,
             confidence=_CONFIDENT,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
-def class_collapse_now(progress: Progress) -> Iterator[Verdict]:
+def class_collapse_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """The same class for every validation sample, in several epochs."""
-    recalls = progress.last("val/balanced_accuracy", _COLLAPSED)
-    losses, constant = progress.last("train/loss", 1), progress.constant
-    if not recalls or progress.classes < 2 or constant is None or not losses:
+    recalls = seen.last("val/balanced_accuracy", _COLLAPSED)
+    losses, constant = seen.last("train/loss", 1), seen.constant
+    if not recalls or seen.classes < 2 or constant is None or not losses:
         return
-    chance = 1 / progress.classes
+    chance = 1 / seen.classes
     if all(abs(recall - chance) < _EQUAL * chance for recall in recalls) and losses[0] > _NOT_LEARNED * constant:
         yield Verdict(
             "class_collapse",
             "warning",
-            f"The network predicts one class for every sample since epoch {progress.epoch - _COLLAPSED + 1}.",
+            f"The network predicts one class for every sample since epoch {seen.epoch - _COLLAPSED + 1}.",
             (
                 Evidence(
                     f"highest balanced accuracy of {_COLLAPSED} epochs by that of one class for all",
@@ -108,13 +108,13 @@ def class_collapse_now(progress: Progress) -> Iterator[Verdict]:
             "Its outputs do not depend on its inputs.",
             action=_THEN,
             confidence=_CONFIDENT,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
-def plateau_now(progress: Progress) -> Iterator[Verdict]:
+def plateau_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """A training loss that stays where it was, and is that of a constant output."""
-    losses, rates, constant = progress.last("train/loss", _STUCK), progress.last("lr", _STUCK), progress.constant
+    losses, rates, constant = seen.last("train/loss", _STUCK), seen.last("lr", _STUCK), seen.constant
     if not losses or constant is None or constant <= 0 or not all(map(isfinite, losses)):
         return
     is_warming = any(later > earlier for earlier, later in pairwise(rates))
@@ -132,13 +132,13 @@ def plateau_now(progress: Progress) -> Iterator[Verdict]:
             "The gradients do not arrive, the rate is far off, or the inputs say nothing about the targets.",
             action=_THEN,
             confidence=_CONFIDENT,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
-def unused_parameters_now(progress: Progress) -> Iterator[Verdict]:
+def unused_parameters_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """Trained parameters that no watched update had a gradient for."""
-    watched = [each for each in progress.gradients[-_UNUSED:] if each]
+    watched = [each for each in seen.gradients[-_UNUSED:] if each]
     if len(watched) < _UNUSED:
         return
     names = [name for name, size in watched[-1].items() if all(each.get(name) is None for each in watched)]
@@ -156,14 +156,14 @@ def unused_parameters_now(progress: Progress) -> Iterator[Verdict]:
             action="Use them in forward(), or remove them.",
             confidence=_CONFIDENT,
             layer=names[0],
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
-def vanishing_gradients_now(progress: Progress) -> Iterator[Verdict]:
+def vanishing_gradients_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """A gradient of the first layer that is a millionth of that of the last, and no learning."""
-    watched = [each for each in progress.gradients[-_UNUSED:] if each]
-    losses, constant = progress.last("train/loss", _UNUSED), progress.constant
+    watched = [each for each in seen.gradients[-_UNUSED:] if each]
+    losses, constant = seen.last("train/loss", _UNUSED), seen.constant
     if len(watched) < _UNUSED or not losses or constant is None or constant <= 0:
         return
     ratios = [_first_by_last(each) for each in watched]
@@ -183,7 +183,7 @@ def vanishing_gradients_now(progress: Progress) -> Iterator[Verdict]:
             action=_THEN,
             confidence=_CONFIDENT,
             layer=name,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
@@ -192,30 +192,30 @@ def _first_by_last(gradients: Mapping[str, float | None]) -> float | None:
     return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 
 
-def not_finite_now(progress: Progress) -> Iterator[Verdict]:
+def not_finite_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """Updates that were skipped because a loss or gradient was not finite."""
-    share = progress.skipped / max(1, progress.updates)
+    share = seen.skipped / max(1, seen.updates)
     if share > _SKIPPED:
-        lower = () if progress.rate is None else (f"optim.lr={progress.rate / 10:.3g}",)
+        lower = () if seen.rate is None else (f"optim.lr={seen.rate / 10:.3g}",)
         yield Verdict(
             "not_finite",
             "warning",
-            f"{progress.skipped} of {progress.updates} updates of an epoch were skipped: not finite.",
+            f"{seen.skipped} of {seen.updates} updates of an epoch were skipped: not finite.",
             (
                 Evidence("share of the updates of an epoch that were skipped", share, _SKIPPED),
-                Evidence("updates that were skipped", progress.skipped, 0),
+                Evidence("updates that were skipped", seen.skipped, 0),
             ),
             "The loss or the gradient overflows again and again.",
             lower,
             action=_THEN,
             confidence=_CONFIDENT,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 
-def overfitting_now(progress: Progress) -> Iterator[Verdict]:
+def overfitting_now(seen: EpochsSoFar) -> Iterator[Verdict]:
     """A validation loss far above its best while the training loss still falls."""
-    val, train = progress.columns.get("val/loss", ()), progress.columns.get("train/loss", ())
+    val, train = seen.columns.get("val/loss", ()), seen.columns.get("train/loss", ())
     if len(val) <= _PATIENCE or len(train) != len(val) or not all(map(isfinite, (*val, *train))):
         return
     best = min(range(len(val)), key=lambda place: val[place])
@@ -232,7 +232,7 @@ def overfitting_now(progress: Progress) -> Iterator[Verdict]:
             "The network learns the training samples by heart.",
             (f"regularization.early_stopping.patience={_PATIENCE}",),
             confidence=_CONFIDENT,
-            epoch=progress.epoch,
+            epoch=seen.epoch,
         )
 
 

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from dlexp.runtime.seed import generator
+
 _UNITS = (F.dropout, torch.dropout)
 _CHANNELS = (F.dropout1d, F.dropout2d, F.dropout3d)
 
@@ -91,24 +93,24 @@ def stacked_masks(draws: Sequence[Sequence[Draw]], generators: Sequence[torch.Ge
         is_contiguous = masks[0].stride() == one.stride
         if is_contiguous and masks.device.type == "cpu" and _compares_uniform_numbers():
             numbers = torch.empty(masks.shape, dtype=torch.float64)
-            for row, generator in zip(numbers.unbind(), generators, strict=True):
-                row.uniform_(generator=generator)
+            for row, own in zip(numbers.unbind(), generators, strict=True):
+                row.uniform_(generator=own)
             torch.lt(numbers, torch.tensor([1 - draw.p for draw in column], dtype=torch.float64).view(shape), out=masks)
         else:
-            for row, draw, generator in zip(masks.unbind(), column, generators, strict=True):
-                _draw(row, draw, generator, is_contiguous)
+            for row, draw, own in zip(masks.unbind(), column, generators, strict=True):
+                _draw(row, draw, own, is_contiguous)
         kept = torch.tensor([1 - draw.p for draw in column], dtype=one.dtype, device=masks.device)
         found.append(masks.div_(kept.view(shape)))
     return found
 
 
-def _draw(row: Tensor, draw: Draw, generator: torch.Generator, is_contiguous: bool) -> None:
+def _draw(row: Tensor, draw: Draw, own: torch.Generator, is_contiguous: bool) -> None:
     """Draw the mask of one member as its network does."""
     if is_contiguous:
-        row.bernoulli_(1 - draw.p, generator=generator)
+        row.bernoulli_(1 - draw.p, generator=own)
     else:
         drawn = torch.empty_strided(draw.shape, draw.stride, dtype=draw.dtype, device=row.device)
-        row.copy_(drawn.bernoulli_(1 - draw.p, generator=generator))
+        row.copy_(drawn.bernoulli_(1 - draw.p, generator=own))
 
 
 @cache
@@ -117,7 +119,7 @@ def _compares_uniform_numbers() -> bool:
 
     Drawing the numbers takes half the time of drawing the mask, and one comparison serves all members.
     """
-    generators = [torch.Generator().manual_seed(7) for _ in range(2)]
+    generators = [generator(0, "masks of dropout") for _ in range(2)]
     for size in (1, 17, 4096):
         mask = torch.empty(size).bernoulli_(0.3, generator=generators[0])
         numbers = torch.empty(size, dtype=torch.float64).uniform_(generator=generators[1])

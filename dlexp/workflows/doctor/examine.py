@@ -16,7 +16,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Case, Change, NetworkMeasure, Start, Trace, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Trace, Twin
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
@@ -110,7 +110,9 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
     return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 
-def _no_trials(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
+def _no_trials(
+    *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
+) -> Twin:
     return Twin(words, problem="trials take too long")
 
 

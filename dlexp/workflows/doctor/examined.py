@@ -21,7 +21,7 @@ from dlexp.config.schema.tree import leaves
 from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches
-from dlexp.diagnosis.case import Change, IdealLosses, NetworkMeasure, RunSettings, Trace
+from dlexp.diagnosis.case import IdealLosses, NetworkChange, NetworkMeasure, RunSettings, Trace
 from dlexp.diagnosis.measures.activations import measure_activations
 from dlexp.diagnosis.measures.constant_output import constant_loss, ideal_losses
 from dlexp.diagnosis.measures.memory import measure_memory
@@ -75,7 +75,7 @@ class Examined:
 
     @classmethod
     def prepared(
-        cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None, change: Change | None = None
+        cls, config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None, change: NetworkChange | None = None
     ) -> Examined:
         """The experiment of a configuration, with its initial weights, changed. Raises ConfigError or DataError."""
         config = replace(config, trainer=replace(config.trainer, compile=False))  # hooks see no compiled layer

@@ -43,9 +43,10 @@ def _updates(which: str, trace: Trace | None) -> Iterator[tuple[str, float]]:
 def _network(network: NetworkMeasure | None) -> Iterator[tuple[str, float]]:
     if network is None:
         return
-    units = sum(layer.units or 0 for layer in network.layers)
+    hidden = [one for one in network.activations if not one.is_end]
+    units = sum(one.units for one in hidden)
     if units:
-        yield "dead units, share", sum(layer.dead for layer in network.layers) / units
-    saturated = [layer.saturated for layer in network.layers if layer.saturated is not None]
+        yield "dead units, share", sum(one.dead for one in hidden) / units
+    saturated = [one.saturated for one in hidden if one.saturated is not None and not one.is_gate]
     if saturated:
         yield "saturated outputs, share of the layer with most", max(saturated)

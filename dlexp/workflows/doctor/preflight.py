@@ -28,14 +28,14 @@ from dlexp.workflows.doctor.checks import (
     Pace,
     check_data,
     check_first_updates,
-    check_gradients,
+    check_gradient_flow,
     check_initial_loss,
     check_memorizing,
     check_memory,
     check_rate,
     check_shapes,
     check_time,
-    values_of,
+    numbers_in,
 )
 from dlexp.workflows.doctor.doctor import Diagnosis, report_of
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_words, with_changes
@@ -136,7 +136,7 @@ def _checks(config: RunConfig, measured: Measured, request: ExamineRequest) -> l
     bundle, say = measured.case.bundle, request.say
     examined = measured.examined
     rows = [_data(config, measured, say), check_shapes(examined), check_initial_loss(measured)]
-    rows += [check_gradients(measured.case), check_first_updates(measured.case)]
+    rows += [check_gradient_flow(measured.case), check_first_updates(measured.case)]
     say("time of an update")
     pace = _pace(examined)
     each = pace.seconds / (config.batch_size * config.trainer.accumulate)
@@ -149,7 +149,7 @@ def _checks(config: RunConfig, measured: Measured, request: ExamineRequest) -> l
 def _data(config: RunConfig, measured: Measured, say: Callable[[str], None]) -> Check:
     bundle = measured.case.bundle
     batch = next(iter(measured.examined.batches_of("train")))
-    if sum(bundle.sizes().values()) * values_of(batch) / len(batch) > _MOST_VALUES:
+    if sum(bundle.sizes().values()) * numbers_in(batch) / len(batch) > _MOST_VALUES:
         return check_data(bundle, None)
     say("data")
     return check_data(bundle, find_in_data(bundle, config).findings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Change, Start, Twin
+from dlexp.diagnosis.case import NetworkChange, Start, Twin
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
@@ -52,7 +52,7 @@ class Trials:
         self._made: dict[tuple[tuple[str, ...], int, str], Twin] = {}
 
     def __call__(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         """Train with `words` as further overrides, from the initial or the stored weights, with a fresh optimizer."""
         given, where = tuple(words), "" if start == "initial" else " from the stored weights"
@@ -72,7 +72,7 @@ class Trials:
             self._left -= time.perf_counter() - begun
         return self._made[key]
 
-    def _train(self, words: tuple[str, ...], updates: int, change: Change | None) -> Twin:
+    def _train(self, words: tuple[str, ...], updates: int, change: NetworkChange | None) -> Twin:
         try:
             config = self._configure(words)
             bundle = None if any(_changes_data(word) for word in words) else self._bundle

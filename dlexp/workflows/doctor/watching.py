@@ -21,7 +21,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.training import TrainingSetup
 from dlexp.data.loaders import EvalBatches
 from dlexp.diagnosis.measures.constant_output import constant_loss
-from dlexp.diagnosis.rules.while_training import WHILE_TRAINING, Progress
+from dlexp.diagnosis.rules.while_training import WHILE_TRAINING, EpochsSoFar
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord
 from dlexp.runtime.seed import kept_randomness, order
@@ -52,7 +52,7 @@ class _Watcher:
         names, rows = read_metrics(run / "metrics.csv")
         rows = rows[: setup.state.epoch]
         self._columns = {name: [float(row[name]) if row[name] else nan for row in rows] for name in names}
-        self._told = events_until(self._path, setup.state.epoch)
+        self._reported = events_until(self._path, setup.state.epoch)
         if is_there(self._path):
             self._write()
         self._gradients: list[Mapping[str, float | None]] = []
@@ -71,7 +71,7 @@ class _Watcher:
             self._columns.setdefault(name, []).append(float(value))
         state, config = self._setup.state, self._setup.experiment.config
         rate, targets = config.optim.arguments.get("lr"), self._setup.experiment.bundle.spec.targets
-        progress = Progress(
+        seen = EpochsSoFar(
             self._columns,
             len(targets.names) if isinstance(targets, ClassSpec) else 0,
             self._constant,
@@ -81,10 +81,10 @@ class _Watcher:
             self._setup.steps_per_epoch,
         )
         self._skipped = state.nonfinite.skipped
-        told = {event["code"] for event in self._told}
+        reported = {event["code"] for event in self._reported}
         for rule in WHILE_TRAINING:
-            for verdict in rule(progress):
-                if verdict.code not in told:
+            for verdict in rule(seen):
+                if verdict.code not in reported:
                     self._tell(verdict)
 
     def _watched(self) -> dict[str, float | None]:
@@ -102,7 +102,7 @@ class _Watcher:
         return {name: sizes.get(name) for name, p in named if name in sizes or name not in known}
 
     def _tell(self, verdict: Verdict) -> None:
-        self._told.append(finite_or_none(verdict.as_dict()))
+        self._reported.append(finite_or_none(verdict.as_dict()))
         self._write()
         evidence = "; ".join(one.text() for one in verdict.evidence)
         proof = f"prove it with {command('doctor', self._path.parent)}"
@@ -110,7 +110,7 @@ class _Watcher:
         self._say(f"doctor: {verdict.severity} {verdict.code}: {verdict.what} ({evidence}); {advice}")
 
     def _write(self) -> None:
-        write_text(self._path, "".join(json.dumps(event) + "\n" for event in self._told))
+        write_text(self._path, "".join(json.dumps(event) + "\n" for event in self._reported))
 
 
 def _constant(setup: TrainingSetup) -> float | None:

@@ -104,8 +104,8 @@ def test_before_a_run_the_exit_code_says_whether_it_may_start(capsys: pytest.Cap
     told = capsys.readouterr().out
     assert "learning rate" in told and "initial loss" in told and "not yet" in told
     assert typed("doctor", *SMALL, "trainer.epochs=3", "-q") == 0
-    told = capsys.readouterr()
-    assert "may start:" in told.out and "dlexp train data=wine" in told.out and not told.err
+    quiet = capsys.readouterr()
+    assert "may start:" in quiet.out and "dlexp train data=wine" in quiet.out and not quiet.err
 
 
 def test_a_configuration_file_is_checked_before_a_run(capsys: pytest.CaptureFixture[str]) -> None:

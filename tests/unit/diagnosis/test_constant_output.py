@@ -29,7 +29,7 @@ def test_classes_have_the_entropy_of_their_shares() -> None:
     targets = torch.cat([batch.targets for batch in examined.batches_of("train")])  # type: ignore[misc]
     shares = torch.bincount(targets) / len(targets)
     assert loss == pytest.approx(float(-(shares * shares.log()).sum()), abs=1e-4)
-    assert loss < math.log(3)
+    assert loss is not None and loss < math.log(3)
 
 
 def test_standardized_values_have_their_variance() -> None:

@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from dlexp.diagnosis.rules.while_training import WHILE_TRAINING, Progress
+from dlexp.diagnosis.rules.while_training import WHILE_TRAINING, EpochsSoFar
 
 LN10 = 2.302585
 
 
-def progress(train: list[float], val: list[float] | None = None, **others: object) -> Progress:
+def progress(train: list[float], val: list[float] | None = None, **others: object) -> EpochsSoFar:
     epochs = len(train)
     columns = {"train/loss": train, "val/loss": val or train, "lr": [0.1] * epochs}
     columns["val/balanced_accuracy"] = [0.5] * epochs
-    return replace(Progress(columns, classes=10, constant=LN10, rate=0.1, updates=20), **others)  # type: ignore[arg-type]
+    return replace(EpochsSoFar(columns, classes=10, constant=LN10, rate=0.1, updates=20), **others)  # type: ignore[arg-type]
 
 
-def codes(one: Progress) -> list[str]:
+def codes(one: EpochsSoFar) -> list[str]:
     verdicts = [verdict for rule in WHILE_TRAINING for verdict in rule(one)]
     for verdict in verdicts:
         assert len(verdict.evidence) >= 2 and verdict.what and verdict.cause

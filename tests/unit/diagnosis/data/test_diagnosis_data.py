@@ -13,12 +13,12 @@ from case_toys import case_of_data, data_of, with_inputs
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
-from dlexp.diagnosis.case import Case, Change, NetworkMeasure, OutputMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, OutputMeasure, Start, Twin
 from dlexp.diagnosis.data.batch_mix import mix_of
 from dlexp.diagnosis.data.class_balance import class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, measured_scale
-from dlexp.diagnosis.rules import data, splits
-from dlexp.diagnosis.rules.labels import judge_labels
+from dlexp.diagnosis.rules.samples import scales, splits
+from dlexp.diagnosis.rules.samples.labels import judge_labels
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.specs import ValueSpec
 
@@ -32,7 +32,7 @@ HEALTHY = (
 
 
 def verdicts(case: Case) -> list[Verdict]:
-    return [one for rule in (*data.RULES, judge_labels, *splits.RULES) for one in rule(case)]
+    return [one for rule in (*scales.RULES, judge_labels, *splits.RULES) for one in rule(case)]
 
 
 def only(case: Case) -> Verdict:
@@ -189,8 +189,8 @@ def scaled_images(bundle: DataBundle, scale: float, shift: float) -> DataBundle:
 
 def test_a_trial_decides_where_scales_are_only_a_little_off() -> None:
     case = case_of_data("data=iris", "data.standardize=false")
-    assert [one.code for one in data.judge_inputs(replace(case, twin=twins(1.0, 0.5)))] == ["inputs_not_normalized"]
-    assert list(data.judge_inputs(replace(case, twin=twins(1.0, 0.99)))) == []
+    assert [one.code for one in scales.judge_inputs(replace(case, twin=twins(1.0, 0.5)))] == ["inputs_not_normalized"]
+    assert list(scales.judge_inputs(replace(case, twin=twins(1.0, 0.99)))) == []
 
 
 class twins:  # noqa: N801
@@ -200,7 +200,7 @@ class twins:  # noqa: N801
         self.losses = own, changed
 
     def __call__(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         from dlexp.diagnosis.case import ModeLosses, Trace
 
@@ -220,12 +220,12 @@ def test_a_few_far_values_squeeze_a_column(tmp_path: Path) -> None:
     frame = pd.DataFrame(x, columns=["a", "b", "c"]).assign(y=np.where(x[:, 0] > 0, "p", "n"))
     frame.to_csv(tmp_path / "codes.csv", index=False)
     bundle_words = ("data=csv", f"data.path={tmp_path / 'codes.csv'}", "data.target=y")
-    (found,) = data.judge_inputs(case_of_data(*bundle_words))
+    (found,) = scales.judge_inputs(case_of_data(*bundle_words))
     assert found.code == "inputs_not_normalized"
     assert found.what.startswith("b has ")
     assert "-99999" in found.what
     assert found.remedy == ('data.missing_values=[default,"-99999"]',)
-    assert list(data.judge_inputs(case_of_data(*bundle_words, *found.remedy))) == []
+    assert list(scales.judge_inputs(case_of_data(*bundle_words, *found.remedy))) == []
 
 
 def test_targets_that_the_data_does_not_scale_are_noticed() -> None:
@@ -236,9 +236,9 @@ def test_targets_that_the_data_does_not_scale_are_noticed() -> None:
     assert found.code == "targets_not_standardized"
     assert [one.limit for one in found.evidence] == [2.0, 10.0]
     small = FeatureScale("y", 0.0, 0.001, 3.0)
-    (found,) = data.unscaled_targets(small, None)
+    (found,) = scales.unscaled_targets(small, None)
     assert found.evidence[1].side == "below"
-    assert list(data.unscaled_targets(FeatureScale("y", 0.3, 1.2, 3.0), 1.0)) == []
+    assert list(scales.unscaled_targets(FeatureScale("y", 0.3, 1.2, 3.0), 1.0)) == []
 
 
 def test_rare_classes_are_a_note_before_training_with_the_setting_that_balances_them() -> None:
@@ -246,26 +246,26 @@ def test_rare_classes_are_a_note_before_training_with_the_setting_that_balances_
     balance = class_balance((500, 480, 20))
     assert balance.ratio == 25
     assert 2 < balance.effective < 3
-    (found,) = data.rare_classes(class_balance((900, 80, 20)), ("a", "b", "c"), case.facts)
+    (found,) = scales.rare_classes(class_balance((900, 80, 20)), ("a", "b", "c"), case.facts)
     assert (found.severity, found.remedy) == ("note", ("data.balance=weights",))
     assert found.what == "Class a has 45.0 times the samples of class c."
     balanced = case_of_data("data=digits", "data.balance=sampling").facts
     for counts, facts in (((900, 80, 20), balanced), ((50, 49, 20), case.facts)):
-        assert list(data.rare_classes(class_balance(counts), ("a", "b", "c"), facts)) == []
+        assert list(scales.rare_classes(class_balance(counts), ("a", "b", "c"), facts)) == []
     assert class_balance((5, 0, 5)).absent == (1,)
-    assert list(data.judge_classes(case)) == []
+    assert list(scales.judge_classes(case)) == []
 
 
 def test_batches_in_the_order_of_the_classes_are_told_from_random_ones() -> None:
     labels = np.repeat(np.arange(4), 200)
     facts = case_of_data("data=digits").facts
-    (found,) = data.unmixed_batches(mix_of(labels, labels, 32, 0), facts)
+    (found,) = scales.unmixed_batches(mix_of(labels, labels, 32, 0), facts)
     assert (found.code, found.severity) == ("unshuffled_data", "warning")
     assert found.evidence[1].value > 0.8
     for seed in range(5):
         shuffled = np.random.default_rng(seed).permutation(labels)
-        assert list(data.unmixed_batches(mix_of(shuffled, labels, 32, seed), facts)) == []
-        assert list(data.unmixed_batches(mix_of(shuffled, labels, 1, seed), facts)) == []
+        assert list(scales.unmixed_batches(mix_of(shuffled, labels, 32, seed), facts)) == []
+        assert list(scales.unmixed_batches(mix_of(shuffled, labels, 1, seed), facts)) == []
 
 
 def test_texts_whose_length_tells_the_class_are_not_mixed_in_buckets(tmp_path: Path) -> None:
@@ -274,16 +274,16 @@ def test_texts_whose_length_tells_the_class_are_not_mixed_in_buckets(tmp_path: P
     texts = [" ".join(RNG.choice(["red", "green", "blue", "white"], length)) for length in lengths]
     pd.DataFrame({"text": texts, "y": [f"c{length}" for length in lengths]}).to_csv(path, index=False)
     words = ("data=text", f"data.path={path}", "data.target=y", "data.batch_size=8", "model=lstm")
-    (found,) = data.judge_batches(case_of_data(*words, "data.bucket=true"))
+    (found,) = scales.judge_batches(case_of_data(*words, "data.bucket=true"))
     assert found.remedy == ("data.bucket=false",)
-    assert list(data.judge_batches(case_of_data(*words, *found.remedy))) == []
+    assert list(scales.judge_batches(case_of_data(*words, *found.remedy))) == []
 
 
 def test_flags_and_constant_features_have_no_scale() -> None:
     rows = np.stack([RNG.normal(size=200), (RNG.random(200) < 0.01).astype(float), np.full(200, 900.0)], axis=1)
     found = measured_scale(rows, ["a", "flag", "constant"], 200)
     assert [one.name for one in found.features] == ["a"]
-    assert list(data.unscaled_inputs(found, ())) == []
+    assert list(scales.unscaled_inputs(found, ())) == []
     broken = rows.copy()
     broken[0, 0] = np.nan
     assert measured_scale(broken, ["a", "flag", "constant"], 200).not_finite == 1

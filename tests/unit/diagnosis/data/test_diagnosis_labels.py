@@ -17,7 +17,7 @@ from dlexp.diagnosis.data.held_out import folds
 from dlexp.diagnosis.data.label_measures import LabelMeasures, label_measures
 from dlexp.diagnosis.data.labels import Contradictions
 from dlexp.diagnosis.data.suspects import without_suspected_labels
-from dlexp.diagnosis.rules.labels import judge_labels
+from dlexp.diagnosis.rules.samples.labels import judge_labels
 from dlexp.errors import ConfigError
 
 

@@ -83,10 +83,10 @@ def test_dead_units_of_a_function_are_counted_over_all_batches() -> None:
 
 
 def test_a_unit_that_is_alive_in_one_batch_is_alive() -> None:
-    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, CLASSES))
-    with torch.no_grad():
-        model[0].weight.fill_(1.0)
-        model[0].bias.fill_(0.0)
+    first = nn.Linear(1, 1)
+    nn.init.ones_(first.weight)
+    nn.init.zeros_(first.bias)
+    model = nn.Sequential(first, nn.ReLU(), nn.Linear(1, CLASSES))
     numbers = torch.arange(SIZE)
     given = [Batch(torch.linspace(-2, -1, SIZE)[:, None], numbers % 3, numbers) for _ in range(3)]
     alive = Batch(torch.linspace(-2, 1, SIZE)[:, None], numbers % 3, numbers)
@@ -95,10 +95,10 @@ def test_a_unit_that_is_alive_in_one_batch_is_alive() -> None:
 
 
 def test_units_whose_input_never_changes_are_no_dead_ones() -> None:
-    model = nn.Sequential(nn.Linear(F_COUNT, 4), nn.ReLU(), nn.Linear(4, CLASSES))
-    with torch.no_grad():
-        model[0].weight.zero_()
-        model[0].bias.fill_(-1.0)
+    first = nn.Linear(F_COUNT, 4)
+    nn.init.zeros_(first.weight)
+    nn.init.constant_(first.bias, -1.0)
+    model = nn.Sequential(first, nn.ReLU(), nn.Linear(4, CLASSES))
     (found,) = measure_activations(networks(model), sampled())
     assert (found.dead, found.constant, found.silent_share) == (0, 4, 1.0)
 
@@ -122,10 +122,11 @@ def test_a_shared_activation_is_judged_in_each_of_its_places() -> None:
 
 def test_saturation_is_the_share_of_outputs_at_an_end() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(F_COUNT, 8), nn.Tanh(), nn.Linear(8, CLASSES))
+    first = nn.Linear(F_COUNT, 8)
+    model = nn.Sequential(first, nn.Tanh(), nn.Linear(8, CLASSES))
     (usual,) = measure_activations(networks(model), sampled())
     with torch.no_grad():
-        model[0].weight.mul_(50)
+        first.weight.mul_(50)
     (found,) = measure_activations(networks(model), sampled())
     assert usual.saturated is not None
     assert usual.saturated < 0.1
@@ -189,9 +190,10 @@ def test_gradients_that_are_not_finite_are_counted() -> None:
 
 
 def test_fresh_statistics_show_running_ones_that_lag_behind() -> None:
-    model = networks(Functional())
-    norm = model["model"].norm
-    norm.running_var.fill_(1e-6)  # type: ignore[union-attr, operator]
+    network = Functional()
+    model, norm = networks(network), network.norm
+    assert norm.running_var is not None
+    norm.running_var.fill_(1e-6)
     before = copy.deepcopy(model.state_dict())
     losses = measure_losses(model, sampled())
     assert losses.batch_norms == 1

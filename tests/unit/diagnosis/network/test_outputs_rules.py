@@ -9,9 +9,10 @@ import torch
 from network_case_toys import LOGITS, case, seen, weight
 
 from dlexp.data.columns import Dense
-from dlexp.diagnosis.case import ActivationMeasure, IdealLosses
+from dlexp.diagnosis.case import IdealLosses
 from dlexp.diagnosis.changes import BARE
-from dlexp.diagnosis.rules.outputs import bad_initial_loss, double_softmax, loss_output_mismatch
+from dlexp.diagnosis.layer_measures import ActivationMeasure
+from dlexp.diagnosis.rules.network.outputs import bad_initial_loss, double_softmax, loss_output_mismatch
 
 
 def end(function: str) -> ActivationMeasure:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from network_case_toys import case, relu, seen
 
-from dlexp.diagnosis.case import ActivationMeasure
 from dlexp.diagnosis.changes import LEAKY, unbiased
-from dlexp.diagnosis.rules.units import dead_units, saturated_units
+from dlexp.diagnosis.layer_measures import ActivationMeasure
+from dlexp.diagnosis.rules.network.units import dead_units, saturated_units
 
 RELU = {"model.activation": "relu"}
 LEAKY_WORDS = "model.activation=leaky_relu_0.1"

@@ -13,6 +13,7 @@ import pytest
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
     Case,
+    Change,
     History,
     LayerMeasure,
     ModeLosses,
@@ -37,7 +38,7 @@ def network(losses: Losses, spread: float = 1.0, gradients: Sequence[float] = ()
     train, val = (OutputMeasure(100, {"loss": loss}, -1.0, 1.0, 0.0, spread) for loss in losses)
     weights = [ParameterMeasure(f"w{i}", 100, 2, False, g, 0.1) for i, g in enumerate(gradients)]
     layers = [LayerMeasure(f"l{i}", "Linear", None, 0, None, 0.0, s, 0.0, 0) for i, s in enumerate(stds)]
-    return NetworkMeasure(layers, weights, train, val, ModeLosses(*[losses[0]] * 3, 16))
+    return NetworkMeasure(layers, weights, train, val, ModeLosses(losses[0], losses[0], losses[0], 16))
 
 
 class Made:
@@ -49,7 +50,9 @@ class Made:
 
     network = staticmethod(network)
 
-    def twin(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def twin(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+    ) -> Twin:
         self.asked.append((words, start, updates))
         losses = self.trials.get(words, self.reached)
         failed = 3 if losses[0] == inf else None

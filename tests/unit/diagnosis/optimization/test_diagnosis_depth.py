@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dlexp.diagnosis.case import Trace
-from dlexp.diagnosis.rules.depth import exploding_gradients, vanishing_gradients
+from dlexp.diagnosis.rules.optimization.depth import exploding_gradients, vanishing_gradients
 
 TRACE = Trace([2.3] * 20, [1.0] * 20, 0, {"w": 5e-3}, {}, 0.3)
 STEEP = [10.0**-power for power in (7, 6, 5, 4, 3, 2)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.diagnosis.rules.length import batch_too_large, plateau, smaller_batch, stopped_too_soon
+from dlexp.diagnosis.rules.optimization.length import batch_too_large, plateau, smaller_batch, stopped_too_soon
 
 FALLING = {"train/loss": [2.0, 1.7, 1.4], "val/loss": [2.0, 1.7, 1.4], "lr": [0.01, 0.007, 0.002]}
 FLAT = {"train/loss": [2.0, *[1.5] * 8], "val/loss": [2.0, *[1.5] * 8]}

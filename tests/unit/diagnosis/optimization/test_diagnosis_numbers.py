@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Any
 
 from dlexp.diagnosis.case import Trace
-from dlexp.diagnosis.rules.numbers import low_precision, not_finite
+from dlexp.diagnosis.rules.optimization.numbers import low_precision, not_finite
 
 TRACE = Trace([2.3] * 20, [1.0] * 20, 0, {"w": 5e-3}, {}, 0.3)
 FAILED = replace(TRACE, failed_at=7, failure="the loss became nan", failed_in="layer", failed_name="net.2")

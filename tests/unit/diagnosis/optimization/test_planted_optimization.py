@@ -15,17 +15,18 @@ from dlexp.config.derive import repeat
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.diagnosis.judge import judge
-from dlexp.diagnosis.rules.optimization import RULES
+from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.errors import Diverged
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, case_of_words
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
+RULES = (*numbers.RULES, *rates.RULES, *depth.RULES, *length.RULES)
 DEEP = "model.hidden=[16,16,16,16,16,16,16,16] model.activation=sigmoid model.norm=none model.dropout=0"
 # Fault -> the words of a run that has it.
 PLANTED = {
-    "rate_too_high": "data=iris model.norm=none model.dropout=0 optim.lr=10 trainer.epochs=10",
+    "rate_too_high": "optim=sgd optim.lr=1 model.hidden=[64,64] model.norm=none model.dropout=0 trainer.epochs=4",
     "rate_too_low": "data=iris optim.lr=1e-6 trainer.epochs=10",
     "not_finite": "data=diabetes optim=sgd optim.lr=300 model.norm=none trainer.epochs=10",
     "vanishing_gradients": f"data=iris {DEEP} optim=sgd trainer.epochs=15",

@@ -8,9 +8,10 @@ from math import inf, isfinite
 import numpy as np
 import torch
 
-from dlexp.diagnosis.case import ActivationMeasure, Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, NetworkMeasure
 from dlexp.diagnosis.changes import BARE, rescaled
-from dlexp.diagnosis.rules.counterfactuals import Option, Proof, best_of, other_values
+from dlexp.diagnosis.layer_measures import ActivationMeasure
+from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof, other_values
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.types import as_tensor
 
@@ -45,7 +46,7 @@ def bad_initial_loss(case: Case) -> Iterator[Verdict]:
     if not isfinite(first) or first <= limit:
         return
     wasted = _updates_above(case, constant)
-    proof = best_of(case, _smaller_outputs(case, start), _BETTER)
+    proof = best_proof(case, _smaller_outputs(case, start), _BETTER)
     later = (
         ()
         if wasted is None
@@ -177,7 +178,7 @@ def _range_verdict(
     """A verdict on outputs of classes whose range holds the loss up, with the trial without the last activation."""
     now = case.now
     loss = now.train.metrics.get("loss", inf) if now is not None else inf
-    proof = best_of(case, (Option(change=BARE),), _BETTER)
+    proof = best_proof(case, (Option(change=BARE),), _BETTER)
     yield Verdict(
         "double_softmax" if code == "double_softmax" else "loss_output_mismatch",
         "error" if proof is not None else "warning",
@@ -204,7 +205,7 @@ def _values_out_of_reach(case: Case, now: NetworkMeasure, end: ActivationMeasure
     unreached = _out_of_reach(case, low, high)
     if unreached < _UNREACHED:
         return
-    proof: Proof | None = None if end is None else best_of(case, (Option(change=BARE),), _BETTER)
+    proof: Proof | None = None if end is None else best_proof(case, (Option(change=BARE),), _BETTER)
     shown = f"ends with {end.function}" if end is not None else "puts out nothing below 0"
     evidence = (
         Evidence(f"training targets outside [{low:g}, {high:g}], as the loss sees them, share", unreached, _UNREACHED),

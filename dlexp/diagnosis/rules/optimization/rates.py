@@ -13,7 +13,7 @@ from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
     attempt,
-    best_of,
+    best_attempt,
     reached_by_run,
     trial_evidence,
     without_knowledge,
@@ -39,7 +39,7 @@ def rate_too_high(case: Case) -> Iterator[Verdict]:
     if rate is None or not _looks_high(case):
         return
     run = reached_by_run(case)
-    best = best_of(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+    best = best_attempt(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
     evidence = _signs_of_high(case, run)
     if best is None or best.lead < _LEAD or not evidence:
         return
@@ -66,7 +66,7 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
         return
     run = run if case.history is not None else _projected(case, base, run)
     ratio = median(trace.ratios.values())
-    best = best_of(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
+    best = best_attempt(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
     if best is None or best.lead < _LEAD:
         return
     is_sure = best.lead >= 2 * _LEAD and ratio < _HIGHEST_LOW_RATIO
@@ -100,7 +100,7 @@ def lower_rate(case: Case, run: Reached) -> Attempt | None:
     rate = case.facts.number("optim.lr")
     if rate is None:
         return None
-    return best_of(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+    return best_attempt(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
 
 
 def _lower(case: Case, run: Reached) -> Iterator[float]:
@@ -109,7 +109,8 @@ def _lower(case: Case, run: Reached) -> Iterator[float]:
     for factor in _TENTHS:
         yield factor
         made = attempt(case, rate_word(rate / factor), run)
-        if made.lead < _LEAD / 2 and isfinite(made.reached.train) and not _burst_in(case, rate_word(rate / factor)):
+        learns_less = isfinite(made.reached.train) and made.reached.train >= run.train
+        if learns_less and not _burst_in(case, rate_word(rate / factor)):
             return
 
 
@@ -197,3 +198,6 @@ def _projected(case: Case, base: Reached, run: Reached) -> Reached:
         return start - (start - now) * times if now < start else now
 
     return replace(run, train=at_the_end(base.train, run.train), val=at_the_end(base.val, run.val))
+
+
+RULES = (rate_too_high, rate_too_low)

@@ -200,3 +200,6 @@ def _spent(rates: object) -> float:
 def _mean(values: object) -> float:
     numbers = list(values) if isinstance(values, list | tuple) else []
     return sum(numbers) / len(numbers) if numbers else float("nan")
+
+
+RULES = (batch_too_large, plateau, stopped_too_soon)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, ParameterMeasure
 from dlexp.diagnosis.changes import UNFROZEN
-from dlexp.diagnosis.rules.counterfactuals import Option, Proof, best_of
+from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _BETTER = 0.9  # of the training loss of the run after as many updates: what training these parameters must gain
@@ -24,12 +24,12 @@ def frozen_parameters(case: Case) -> Iterator[Verdict]:
     own = [one for one in frozen if not one.is_asked]
     still = _never_moved(case)
     if own:
-        yield _frozen_verdict(case, now, own, best_of(case, (Option(change=UNFROZEN),), _BETTER))
+        yield _frozen_verdict(case, now, own, best_proof(case, (Option(change=UNFROZEN),), _BETTER))
     elif still:
         yield _still_verdict(now, still)
     asked = [one for one in frozen if one.is_asked]
     if asked:
-        proof = best_of(case, _thawed(case), _MUCH_BETTER)
+        proof = best_proof(case, _thawed(case), _MUCH_BETTER)
         if proof is not None:
             yield _asked_verdict(case, now, asked, proof)
 

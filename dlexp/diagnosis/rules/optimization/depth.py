@@ -7,7 +7,7 @@ from math import isfinite, log10
 from statistics import median
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
-from dlexp.diagnosis.rules.rates import lower_rate
+from dlexp.diagnosis.rules.optimization.rates import lower_rate
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -91,7 +91,7 @@ def _verdict(
     action: str,
 ) -> Iterator[Verdict]:
     base, run = without_knowledge(case), reached_by_run(case)
-    learned = Evidence("training loss at the end, by that of no knowledge", run.train / base.train, 0.5)
+    learned = Evidence("training loss at the end, by that of no knowledge", run.train / max(base.train, 1e-12), 0.5)
     is_bad = not run.train < 0.5 * base.train
     if best is not None and best.lead >= _LEAD:
         is_sure = best.lead >= _SURE_LEAD
@@ -193,3 +193,6 @@ def _spike(trace: Trace, limit: float) -> float:
     ]
     usual = median(norms) if norms else 0.0
     return max(norms) / usual if usual > 0 else 0.0
+
+
+RULES = (vanishing_gradients, exploding_gradients)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlexp.diagnosis.case import Case, ModeLosses
-from dlexp.diagnosis.rules.counterfactuals import Option, best_of, other_values
+from dlexp.diagnosis.rules.network.counterfactuals import Option, best_proof, other_values
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _SMALL = 8  # samples: mean and variance of fewer are mostly noise
@@ -40,7 +40,7 @@ def batch_norm_small_batch(case: Case) -> Iterator[Verdict]:
 
 def _small(case: Case, losses: ModeLosses) -> Iterator[Verdict]:
     apart = losses.batch_statistics / losses.evaluation if losses.evaluation > 0 else 1.0
-    proof = best_of(case, _larger(case), _BETTER)
+    proof = best_proof(case, _larger(case), _BETTER)
     evidence = (
         Evidence("samples of a batch", case.facts.batch_size, _SMALL, "below"),
         Evidence("loss with statistics of a batch, by that with running ones", apart, _APART),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dlexp.diagnosis.case import ActivationMeasure, Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, NetworkMeasure
 from dlexp.diagnosis.changes import LEAKY, rescaled, unbiased
-from dlexp.diagnosis.rules.counterfactuals import Option, Proof, best_of, other_values, slower
+from dlexp.diagnosis.layer_measures import ActivationMeasure
+from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof, other_values, slower
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
@@ -31,26 +32,29 @@ def dead_units(case: Case) -> Iterator[Verdict]:
     before = _same_place(case.start, worst)
     died = before is not None and case.end is not None and before.dead_share < worst.dead_share / 2
     options = _revivals(case, worst, died=died) if worst.dead_share >= _DEAD else ()
-    proof = best_of(case, options, _BETTER)
+    proof = best_proof(case, options, _BETTER)
     found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _SOME)
     first = () if before is None else (Evidence(f"dead units of {worst.place} before training", before.dead_share),)
     if proof is None:
-        loss, constant = now.train.metrics.get("loss"), case.constant_loss
-        is_stuck = loss is not None and constant is not None and loss >= _NO_BETTER * constant
-        stuck = (
-            (Evidence("training loss by that of the best constant outputs", loss / constant, _NO_BETTER),)
-            if is_stuck
-            else ()
-        )
-        yield _dead_verdict(worst, "warning" if is_stuck and case.end else "note", (found, *first, *stuck), died=died)
+        stuck = _learned_nothing(case, now)
+        severity: Severity = "warning" if stuck else "note"
+        yield _dead_verdict(worst, severity, (found, *first, *stuck), died=died)
         return
     later = _worst_dead(proof.after)
     trial = (
         proof.evidence(_BETTER),
         Evidence("dead units with it, largest share of a layer", later.dead_share if later else 0.0, is_trial=True),
     )
-    severity: Severity = "error" if worst.dead_share >= _NEARLY_ALL else "warning"
+    severity = "error" if worst.dead_share >= _NEARLY_ALL else "warning"
     yield _dead_verdict(worst, severity, (found, *first, *trial), died=died, proof=proof)
+
+
+def _learned_nothing(case: Case, now: NetworkMeasure) -> tuple[Evidence, ...]:
+    """A loss after training that constant outputs have too; () for others."""
+    loss, constant = now.train.metrics.get("loss"), case.constant_loss
+    if case.end is None or loss is None or not constant or loss < _NO_BETTER * constant:
+        return ()
+    return (Evidence("training loss by that of the best constant outputs", loss / constant, _NO_BETTER),)
 
 
 def _dead_verdict(
@@ -123,7 +127,7 @@ def saturated_units(case: Case) -> Iterator[Verdict]:
         return
     worst = max(sick, key=lambda one: one.saturated or 0.0)
     before = _same_place(case.start, worst)
-    proof = best_of(case, _without_saturation(case, sick), _BETTER)
+    proof = best_proof(case, _without_saturation(case, sick), _BETTER)
     found = (
         Evidence(f"outputs of {worst.place} at an end of {worst.function}, share", worst.saturated or 0.0, _SATURATED),
         Evidence(f"mean absolute input of {worst.place}", worst.input_size),

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from math import isfinite
 
 from dlexp.diagnosis.case import Case, Start, Trace
-from dlexp.diagnosis.rules.rates import rate_word
-from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, best_of, reached_by_run, trial_evidence
+from dlexp.diagnosis.rules.optimization.rates import rate_word
+from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, best_attempt, reached_by_run, trial_evidence
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _LEAD = 0.05  # of a trial in fp32, by its drop
 _DIGITS = {"bf16": 8, "fp16": 11}
 _SKIPPED = 0.05  # share of updates that the fp16 scaler may skip: it does so a few times at the start
-_PLACES = {"weight": "the weight", "layer": "the output of", "gradient": "the gradient of", "data": "the"}
+_PLACES = {"weight": "the weight", "layer": "the output of layer", "gradient": "the gradient of", "data": "the"}
 
 
 def not_finite(case: Case) -> Iterator[Verdict]:
@@ -121,7 +121,7 @@ def _mended(case: Case, start: Start) -> Attempt | None:
     if case.facts.settings.get("trainer.precision") == "fp16":
         tried.append(attempt(case, ("trainer.precision=fp32",), nothing, start))
     if rate is not None:
-        tried.append(best_of(case, (rate_word(rate / 10.0**power) for power in range(1, 7)), nothing, start))
+        tried.append(best_attempt(case, (rate_word(rate / 10.0**power) for power in range(1, 7)), nothing, start))
     if case.facts.number("trainer.clip_norm") is None and case.facts.number("trainer.gradient_norm") is None:
         tried.append(attempt(case, ("trainer.clip_norm=1",), nothing, start))
     good = [one for one in tried if one is not None and one.lead > 0]
@@ -159,3 +159,6 @@ def _skipped(case: Case) -> float:
 def _is_whole(case: Case) -> bool:
     """Whether a trial is as long as the run."""
     return case.first is not None and len(case.first.losses) >= case.facts.updates
+
+
+RULES = (not_finite, low_precision)

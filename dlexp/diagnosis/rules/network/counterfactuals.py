@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from dlexp.diagnosis.case import Case, Change, NetworkMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Twin
 from dlexp.diagnosis.verdict import Evidence
 
 _WORSE = 1.05  # of the validation loss: a change that costs more there is no remedy
@@ -23,7 +23,7 @@ class Option:
     """
 
     words: tuple[str, ...] = ()
-    change: Change | None = None
+    change: NetworkChange | None = None
     start: Start = "initial"
 
     @property
@@ -54,14 +54,14 @@ class Proof:
         return Evidence(measure, self.ratio, limit, "below", is_trial=True)
 
 
-def best_of(case: Case, options: Iterable[Option], limit: float) -> Proof | None:
+def best_proof(case: Case, options: Iterable[Option], limit: float) -> Proof | None:
     """The change with the lowest validation loss, of those whose training loss is below `limit` times that of the run.
 
     Its validation loss is not above that of the run. None if no change is as good.
     """
     found: list[tuple[float, Proof]] = []
     for option in options:
-        own, other = case.twin(start=option.start), trained(case, option)
+        own, other = case.twin(start=option.start), trial_of(case, option)
         before, after = loss_of(own, "train"), loss_of(other, "train")
         if other.after is None or not isfinite(after) or after >= limit * before:
             continue
@@ -72,7 +72,7 @@ def best_of(case: Case, options: Iterable[Option], limit: float) -> Proof | None
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def trained(case: Case, option: Option) -> Twin:
+def trial_of(case: Case, option: Option) -> Twin:
     """The trial of a change."""
     if option.change is None:
         return case.twin(*option.words, start=option.start)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.rules.counterfactuals import Option, best_of, loss_of, other_values, trained
+from dlexp.diagnosis.rules.network.counterfactuals import Option, best_proof, loss_of, other_values
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _REACHED = 0.5  # of the positions: a gradient that covers half of a sequence is no fault by itself
 _BETTER = 0.9  # of the training loss of the run after as many updates
 _NO_BETTER = 0.95  # of the loss of constant outputs: a network above it has learned nothing of its inputs
-_FURTHER = 1.5  # times the positions that are reached
+_LONGER = 3  # times the updates of a usual trial
+_TRIED = 2  # words for which so long a trial is made
 
 
 def fading_memory(case: Case) -> Iterator[Verdict]:
@@ -21,9 +22,9 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
     if now is None or memory is None or memory.reach >= _REACHED * memory.length:
         return
     loss, constant = now.train.metrics.get("loss"), case.constant_loss
-    is_stuck = loss is not None and constant is not None and loss >= _NO_BETTER * constant
+    is_stuck = case.end is not None and loss is not None and constant is not None and loss >= _NO_BETTER * constant
     options = _gated(case)
-    proof = best_of(case, options, _BETTER)
+    proof = best_proof(case, options, _BETTER)
     found = (
         Evidence("positions from the end that the gradient reaches", memory.reach, _REACHED * memory.length, "below"),
         Evidence("positions of the sequences", memory.length),
@@ -37,8 +38,8 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
     more: tuple[Evidence, ...] = () if proof is None else (proof.evidence(_BETTER),)
     if proof is None and is_stuck and loss is not None and constant is not None:
         more = (Evidence("training loss by that of the best constant outputs", loss / constant, _NO_BETTER),)
-        remedy, further = _further(case, options, memory.reach)
-        more = (*more, *further)
+        remedy, learned = _longer(case, options, loss)
+        more = (*more, *learned)
     yield Verdict(
         "fading_memory",
         "warning" if proof is not None or (is_stuck and remedy) else "note",
@@ -66,18 +67,19 @@ def _gated(case: Case) -> list[Option]:
     return options
 
 
-def _further(case: Case, options: list[Option], reach: int) -> tuple[tuple[str, ...], tuple[Evidence, ...]]:
-    """The words whose trial begins with the gradient that reaches furthest, and is not worse; () if none does."""
-    own, best = loss_of(case.twin(), "train"), (0, Option())
-    for option in options:
-        twin = trained(case, option)
-        memory = None if twin.before is None else twin.before.memory
-        if memory is not None and loss_of(twin, "train") <= own:
-            best = max(best, (memory.reach, option), key=lambda pair: pair[0])
-    if best[0] < _FURTHER * max(1, reach):
-        return (), ()
-    text = f"positions that the gradient reaches at the start {best[1].text}"
-    return best[1].words, (Evidence(text, best[0], _FURTHER * reach, is_trial=True),)
+def _longer(case: Case, options: Sequence[Option], loss: float) -> tuple[tuple[str, ...], tuple[Evidence, ...]]:
+    """The first words that learn in a longer trial what the whole run has not; () if none do.
+
+    Gates begin to remember only after some hundred updates.
+    """
+    watched = len(case.first.losses) if case.first is not None else 0
+    updates = min(case.facts.updates, _LONGER * watched)
+    for option in options[:_TRIED] if updates > watched else ():
+        ratio = loss_of(case.twin(*option.words, updates=updates), "train") / loss
+        if ratio < _BETTER:
+            text = f"training loss {option.text} after {updates} updates, by that of the run at its end"
+            return option.words, (Evidence(text, ratio, _BETTER, "below", is_trial=True),)
+    return (), ()
 
 
 RULES = (fading_memory,)

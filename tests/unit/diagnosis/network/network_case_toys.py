@@ -11,20 +11,19 @@ from fit_toys import SETTINGS, network, trace
 
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
-    ActivationMeasure,
     Case,
-    Change,
     History,
     IdealLosses,
     LayerMeasure,
-    MemoryMeasure,
     ModeLosses,
+    NetworkChange,
     NetworkMeasure,
     ParameterMeasure,
     RunSettings,
     Start,
     Twin,
 )
+from dlexp.diagnosis.layer_measures import ActivationMeasure, MemoryMeasure
 from dlexp.specs import ClassSpec, ValueSpec
 
 LOGITS = IdealLosses(probabilities=1.46, scores=0.0, bounded=0.8)  # of cross entropy with ten classes
@@ -106,7 +105,9 @@ def case(
 
 
 def _twins(trials: Mapping[str, float | NetworkMeasure]) -> Callable[..., Twin]:
-    def twin(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
+    def twin(
+        *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
+    ) -> Twin:
         name = " ".join(words) if change is None else change.name
         found = trials.get(name, 1.0)
         measured = found if isinstance(found, NetworkMeasure) else seen(found)

@@ -1,0 +1,1 @@
+"""Rules of what a network is made of: units, outputs, parameters, normalization and memory."""
