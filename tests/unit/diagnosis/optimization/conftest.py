@@ -13,10 +13,10 @@ import pytest
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
     Case,
-    Change,
     History,
     LayerMeasure,
     ModeLosses,
+    NetworkChange,
     NetworkMeasure,
     OutputMeasure,
     ParameterMeasure,
@@ -51,7 +51,7 @@ class Made:
     network = staticmethod(network)
 
     def twin(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         self.asked.append((words, start, updates))
         losses = self.trials.get(words, self.reached)
