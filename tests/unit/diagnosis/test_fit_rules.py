@@ -134,8 +134,16 @@ def test_two_restraints_that_promise_nothing_are_enough() -> None:
 
 
 def test_underfitting_is_shown_by_a_larger_network() -> None:
-    found = one(underfitting, case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=FLAT))
-    assert found is not None and found.code == "underfitting" and found.remedy == WIDER
+    case = case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=FLAT, train_losses=FLAT)
+    found = one(underfitting, case)
+    assert found is not None and found.code == "underfitting" and found.remedy == WIDER and found.severity == "error"
+
+
+@pytest.mark.parametrize("losses", [[2.0, 1.8], [2.0, 1.8, 1.6, 1.4, 1.2, 1.0]])
+def test_a_training_loss_that_still_falls_tells_little_of_the_size(losses: list[float]) -> None:
+    case = case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=losses, train_losses=losses)
+    found = one(underfitting, case)
+    assert found is not None and found.severity == "note"
 
 
 @pytest.mark.parametrize("train, val", [(0.9, 0.9), (0.2, 0.95), (0.7, 0.3)])
