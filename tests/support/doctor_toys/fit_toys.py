@@ -13,6 +13,7 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
+    NetworkChange,
     Case,
     History,
     ModeLosses,
@@ -71,7 +72,9 @@ class ToyTwins:
         self.asked: list[tuple[tuple[str, ...], Start]] = []
         self._own, self._made = own, made
 
-    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
+    ) -> Twin:
         self.asked.append((words, start))
         found = self._made.get(words, self._own)
         if isinstance(found, str):

@@ -31,7 +31,7 @@ def one(rule: Rule, case: Case) -> Verdict | None:
     for verdict in found:
         crossed = [e for e in verdict.evidence if e.limit is not None]
         for e in crossed:
-            assert e.value > e.limit if e.side == "above" else e.value < e.limit, e
+            assert e.limit is not None and (e.value > e.limit if e.side == "above" else e.value < e.limit), e
         if verdict.severity != "note":
             assert len(crossed) >= 2
             assert len({e.is_trial for e in crossed}) == 2 or len(crossed) >= 3

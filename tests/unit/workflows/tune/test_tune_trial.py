@@ -133,7 +133,7 @@ def test_trials_of_a_stack_save_less_often_each(monkeypatch: pytest.MonkeyPatch,
             now[0] += 0.1
             count[0] += 1
 
-    monkeypatch.setattr(trial.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("dlexp.workflows.tune.trial.time.monotonic", lambda: now[0])
     sink = SeldomSaved(cast(CheckpointStore, Slow()), together)
     while now[0] < 100:
         sink.save({})
