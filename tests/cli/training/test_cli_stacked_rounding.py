@@ -51,7 +51,14 @@ def test_a_convolutional_network_with_cutmix_is_the_same_run() -> None:
 
 
 def test_adam_moves_a_bias_before_batch_normalization_by_rounding_and_nothing_else_depends_on_it() -> None:
-    line: tuple[str, ...] = ("data=iris", "model=mlp", "model.hidden=[16]", "model.activation=gelu", "model.dropout=0", "optim=adamw")
+    line: tuple[str, ...] = (
+        "data=iris",
+        "model=mlp",
+        "model.hidden=[16]",
+        "model.activation=gelu",
+        "model.dropout=0",
+        "optim=adamw",
+    )
     line += ("optim.lr=0.001", "trainer.epochs=5", "--seeds", "3")
     train(*line, "-o", "alone")
     train(*line, "-o", "stacked", "--stacked")

@@ -13,10 +13,10 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
-    NetworkChange,
     Case,
     History,
     ModeLosses,
+    NetworkChange,
     NetworkMeasure,
     OutputMeasure,
     RunSettings,
@@ -61,6 +61,9 @@ def trace(updates: int = 200, epochs: Sequence[float] = ()) -> Trace:
     return Trace([1.0] * updates, [1.0] * updates, 0, {}, {}, 0.5, epochs=[{"val/loss": one} for one in epochs])
 
 
+Trained = Mapping[Any, NetworkMeasure | str]  # words, a tuple -> what they reach, or why they cannot be trained
+
+
 class ToyTwins:
     """Trials by their words; what no test names changes nothing.
 
@@ -68,7 +71,7 @@ class ToyTwins:
         asked: Words and start of every trial, in order.
     """
 
-    def __init__(self, own: NetworkMeasure, made: Mapping[tuple[str, ...], NetworkMeasure | str]) -> None:
+    def __init__(self, own: NetworkMeasure, made: Trained) -> None:
         self.asked: list[tuple[tuple[str, ...], Start]] = []
         self._own, self._made = own, made
 
@@ -84,7 +87,7 @@ class ToyTwins:
 
 def case_of(
     end: NetworkMeasure | None,
-    made: Mapping[tuple[str, ...], NetworkMeasure | str] | None = None,
+    made: Trained | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     val_losses: Sequence[float] = (),

@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from doctor_toys.fit_toys import ToyTwins, case_of, network, outputs
+from doctor_toys.fit_toys import ToyTwins, Trained, case_of, network, outputs
 
 from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
@@ -156,7 +156,7 @@ def test_a_network_that_fits_its_samples_is_not_too_small() -> None:
 
 
 def test_a_network_without_widths_is_compared_with_others() -> None:
-    made = {("model=tabular_mlp",): "takes no images", ("model=simple_cnn",): network(0.1, 0.2)}
+    made: Trained = {("model=tabular_mlp",): "takes no images", ("model=simple_cnn",): network(0.1, 0.2)}
     case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.hidden": None})
     found = one(underfitting, case)
     assert found is not None and found.remedy == ("model=simple_cnn",)

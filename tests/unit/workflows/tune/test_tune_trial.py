@@ -19,7 +19,6 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
 from dlexp.errors import Diverged, Interrupted
-from dlexp.workflows.tune import trial
 from dlexp.workflows.tune.trial import Job, SeldomSaved, known_value, run_trial
 
 WORDS = ("data=iris", "trainer.epochs=6", "model.hidden=[8]", "trainer.test=true")
