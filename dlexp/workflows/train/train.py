@@ -250,6 +250,7 @@ def _run(
             if isinstance(error, Diverged) and config.trainer.on_nonfinite == "stop":
                 again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
                 error.add_note(f"Skip the update with {again}")
+                error.add_note(f"Find the cause with {command('doctor', run.path)}")
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
             raise
         finally:
