@@ -248,8 +248,7 @@ def _run(
             raise Interrupted(f"{error}. Resume with {again}", error.exit_code) from None
         except Exception as error:
             if isinstance(error, Diverged) and config.trainer.on_nonfinite == "stop":
-                again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
-                error.add_note(f"Skip the update with {again}")
+                _advise(error, run)
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
             raise
         finally:
@@ -258,6 +257,12 @@ def _run(
         if graphs:
             log.say(graphs.counts.text())
         return _finish(run, setup, store, loggers, reason, _both(log.say, reporter.say))
+
+
+def _advise(error: Diverged, run: RunDir) -> None:
+    """Add the commands that continue a run that is not finite, and that find the cause."""
+    error.add_note(f"Skip the update with {command('train', '--resume', run.path, 'trainer.on_nonfinite=skip')}")
+    error.add_note(f"Find the cause with {command('doctor', run.path)}")
 
 
 def _finish(
