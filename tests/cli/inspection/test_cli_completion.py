@@ -101,6 +101,9 @@ def terminal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         ("dlexp train --from outputs/train/2026\t", "outputs/train/20260101-000000-mlp-digits-abcd"),
         ("dlexp evaluate latest --checkpoint b\t", "best"),
         ("dlexp evaluate latest --split te\t", "test"),
+        ("dlexp doctor optim=sgd optim.mome\t0.9", "optim.momentum=0.9"),
+        ("dlexp doctor outputs/train/2026\t", "outputs/train/20260101-000000-mlp-digits-abcd"),
+        ("dlexp train trainer.doc\ttr\t", "trainer.doctor=true"),
     ],
 )
 def test_a_tab_completes(terminal: Terminal, typed: str, last: str) -> None:

@@ -97,7 +97,12 @@ def test_findings_of_the_doctor(window: Browser) -> None:
     run(f"{TRAIN} --run-dir one")
     evidence = {"measure": "largest change of model.11.weight in an update", "value": 3.2e5, "limit": 0.03}
     long = f"dlexp train --from {'outputs/train/20261130-130806-mlp-digits-0d9c' * 2} 'model.hidden=[2048,1024]'"
-    found = {"code": "rate_too_high", "severity": "error", "what": "The rate is too high. " * 9, "evidence": [evidence]}
+    found: dict[str, object] = {
+        "code": "rate_too_high",
+        "severity": "error",
+        "what": "The rate is too high. " * 9,
+        "evidence": [evidence],
+    }
     found |= {"line": long, "cause": "Updates are large.", "confidence": 0.9, "layer": "model.11.weight", "epoch": 2}
     measures = {"agreement of the gradients": 0.2}
     content = {"findings": [found, found], "measures": measures, "notes": ["the initial weights are gone"]}

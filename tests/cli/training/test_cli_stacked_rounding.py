@@ -33,7 +33,7 @@ def distance(one: Tensor, other: Tensor) -> float:
 def test_a_convolutional_network_with_cutmix_is_the_same_run() -> None:
     # Smooth activations: at the kink of a ReLU rounding decides on which side a unit is, in a stack as in a run alone
     # whose weights are rounded otherwise, and the two gradients differ by what a sample adds to it.
-    line = (
+    line: tuple[str, ...] = (
         "data=digits",
         "model=simple_cnn",
         "model.channels=[4]",
@@ -51,7 +51,14 @@ def test_a_convolutional_network_with_cutmix_is_the_same_run() -> None:
 
 
 def test_adam_moves_a_bias_before_batch_normalization_by_rounding_and_nothing_else_depends_on_it() -> None:
-    line = ("data=iris", "model=mlp", "model.hidden=[16]", "model.activation=gelu", "model.dropout=0", "optim=adamw")
+    line: tuple[str, ...] = (
+        "data=iris",
+        "model=mlp",
+        "model.hidden=[16]",
+        "model.activation=gelu",
+        "model.dropout=0",
+        "optim=adamw",
+    )
     line += ("optim.lr=0.001", "trainer.epochs=5", "--seeds", "3")
     train(*line, "-o", "alone")
     train(*line, "-o", "stacked", "--stacked")

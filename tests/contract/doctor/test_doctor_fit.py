@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doctor_runs import case_of
+from doctor_toys.doctor_runs import case_of
 
 from dlexp.diagnosis.judge import judge
 from dlexp.diagnosis.rules.fit import classes, fit, regularization

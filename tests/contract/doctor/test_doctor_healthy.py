@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doctor_runs import alarms, examined
+from doctor_toys.doctor_runs import alarms, examined
 
 from dlexp.diagnosis.rules.all_rules import RULES
 
@@ -14,7 +14,7 @@ ALWAYS = (
     "data=wine model=tabular_mlp",
     "data=diabetes trainer.epochs=15",
     "model=mlp model.hidden=[64] trainer.epochs=8",
-    "model=simple_cnn model.channels=[8,16] model.fc=64 data.augment=none trainer.epochs=6",
+    "model=simple_cnn model.channels=[8,16] model.fc=64 data.augment=none optim.lr=5e-3 trainer.epochs=8",
     "experiment=sunspots_mlp trainer.epochs=20",
 )
 IN_FULL = (

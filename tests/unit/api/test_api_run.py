@@ -224,7 +224,7 @@ def test_seeds_are_trained_together(frame: pd.DataFrame) -> None:
     before, after = (group.over_seeds.loc["val/loss", "mean"] for group in (alone, stacked))
     assert after == pytest.approx(before, rel=1e-4)
     with pytest.raises(dlexp.ConfigError) as caught:
-        dlexp.train(*words, data=frame, target="owns", stacked=True)
+        dlexp.train(*words, data=frame, target="owns", stacked=True)  # type: ignore[call-overload]
     assert (caught.value.problems[0].where, caught.value.problems[0].code) == ("stacked", "no-effect")
 
 

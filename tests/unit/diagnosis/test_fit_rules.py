@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from fit_toys import ToyTwins, case_of, network, outputs
+from doctor_toys.fit_toys import ToyTwins, Trained, case_of, network, outputs
 
 from dlexp.diagnosis.case import Case, Start, Twin
 from dlexp.diagnosis.judge import Rule
@@ -31,7 +31,7 @@ def one(rule: Rule, case: Case) -> Verdict | None:
     for verdict in found:
         crossed = [e for e in verdict.evidence if e.limit is not None]
         for e in crossed:
-            assert e.value > e.limit if e.side == "above" else e.value < e.limit, e
+            assert e.limit is not None and (e.value > e.limit if e.side == "above" else e.value < e.limit), e
         if verdict.severity != "note":
             assert len(crossed) >= 2
             assert len({e.is_trial for e in crossed}) == 2 or len(crossed) >= 3
@@ -134,8 +134,16 @@ def test_two_restraints_that_promise_nothing_are_enough() -> None:
 
 
 def test_underfitting_is_shown_by_a_larger_network() -> None:
-    found = one(underfitting, case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=FLAT))
-    assert found is not None and found.code == "underfitting" and found.remedy == WIDER
+    case = case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=FLAT, train_losses=FLAT)
+    found = one(underfitting, case)
+    assert found is not None and found.code == "underfitting" and found.remedy == WIDER and found.severity == "error"
+
+
+@pytest.mark.parametrize("losses", [[2.0, 1.8], [2.0, 1.8, 1.6, 1.4, 1.2, 1.0]])
+def test_a_training_loss_that_still_falls_tells_little_of_the_size(losses: list[float]) -> None:
+    case = case_of(network(1.0, 1.0), {WIDER: network(0.2, 0.3)}, val_losses=losses, train_losses=losses)
+    found = one(underfitting, case)
+    assert found is not None and found.severity == "note"
 
 
 @pytest.mark.parametrize("train, val", [(0.9, 0.9), (0.2, 0.95), (0.7, 0.3)])
@@ -148,7 +156,7 @@ def test_a_network_that_fits_its_samples_is_not_too_small() -> None:
 
 
 def test_a_network_without_widths_is_compared_with_others() -> None:
-    made = {("model=tabular_mlp",): "takes no images", ("model=simple_cnn",): network(0.1, 0.2)}
+    made: Trained = {("model=tabular_mlp",): "takes no images", ("model=simple_cnn",): network(0.1, 0.2)}
     case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.hidden": None})
     found = one(underfitting, case)
     assert found is not None and found.remedy == ("model=simple_cnn",)

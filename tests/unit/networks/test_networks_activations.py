@@ -28,7 +28,8 @@ class Mixed(nn.Module):
         x = self.act(self.second(x))
         x = x * self.gate(x)
         x = self.memory(x[:, None])[0][:, 0]
-        return self.third(x.tanh()).softmax(1)
+        found: Tensor = self.third(x.tanh()).softmax(1)
+        return found
 
 
 def calls_of(network: nn.Module, inputs: Tensor) -> list[ActivationCall]:

@@ -19,6 +19,7 @@ _RESAMPLES = 500
 _TAIL = 0.05  # of the resamples on either side of an interval
 _COVERED = 0.5  # share of the updates of a run with which a trial shows what becomes of it
 _WITHOUT_INTERVAL = 0.5  # of a gain counts as certain where the losses of single samples are unknown
+_FALLING = 0.15  # of the drop of the training loss, in the last third of the epochs; a cosine ends with less
 _FITS, _AS_POOR = 0.2, 0.7  # shortfall of a longer run that fits, and share of that of the run
 _MORE = 0.3  # share of the validation loss that is saved beyond that of a longer run
 _TINY = 1e-12
@@ -122,8 +123,17 @@ def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
 
 
 def is_still_learning(case: Case, poor: float) -> bool:
-    """Whether the run itself fits its samples far better after as many further updates; `poor` is its shortfall."""
-    longer = network_after(case, start="stored") if case.end is not None else None
+    """Whether a run whose shortfall is `poor` has ended too soon to say what its network can learn."""
+    if case.end is None or case.history is None:
+        return False
+    losses = [loss for loss in case.history.of("train/loss") if isfinite(loss)]
+    third = len(losses) // 3
+    if not third:
+        return True
+    drop = losses[0] - losses[-1]
+    if drop > 0 and losses[-1 - third] - losses[-1] > _FALLING * drop:
+        return True
+    longer = network_after(case, start="stored")
     return longer is not None and shortfall(case, longer.train) < max(_FITS, _AS_POOR * poor)
 
 

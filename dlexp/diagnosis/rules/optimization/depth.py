@@ -35,8 +35,8 @@ def vanishing_gradients(case: Case) -> Iterator[Verdict]:
     """Gradients that shrink by a quarter of a decade a layer towards the input, in a network that learns little."""
     if case.start is None or case.first is None:
         return
-    slope, decades = _steepness(case)
-    if slope < _SLOPE or decades < _DECADES:
+    evidence = _signs_of_vanishing(case)
+    if not evidence:
         return
     run = reached_by_run(case)
     if run.train < _SETTLED * without_knowledge(case).train:
@@ -46,7 +46,7 @@ def vanishing_gradients(case: Case) -> Iterator[Verdict]:
         case,
         "vanishing_gradients",
         "The gradient vanishes on its way to the first layers.",
-        _through_depth(slope, decades),
+        evidence,
         "Every layer multiplies the gradient by a number below 1; the first layers do not learn.",
         best,
         "Use an activation that does not saturate, a normalization of each layer, or connections around layers.",
@@ -161,11 +161,27 @@ def _slope(gradients: Mapping[str, float]) -> tuple[float, float]:
     return sum((i - middle) * (v - mean) for i, v in enumerate(values)) / spread, decades
 
 
-def _through_depth(slope: float, decades: float) -> tuple[Evidence, ...]:
-    return (
-        Evidence("growth of the gradient towards the output, decades a layer", slope, _SLOPE),
-        Evidence("growth of the gradient from the first to the last layers, decades", decades, _DECADES),
-    )
+def _signs_of_vanishing(case: Case) -> tuple[Evidence, ...]:
+    """Gradients that shrink towards the input, or outputs that shrink towards the output, which shrinks all of them."""
+    assert case.start is not None
+    slope, decades = _steepness(case)
+    if slope > _SLOPE and decades > _DECADES:
+        return (
+            Evidence("growth of the gradient towards the output, decades a layer", slope, _SLOPE),
+            Evidence("growth of the gradient from the first to the last layers, decades", decades, _DECADES),
+        )
+    growth = _growth([layer.std for layer in case.start.layers][:-1])  # heads may begin at 0 on purpose
+    if growth < -_GROWTH:
+        what = "growth of the outputs from the first layer to the last hidden one, decades"
+        return (Evidence(what, growth, -_GROWTH, "below"),)
+    return ()
+
+
+def _growth(deviations: Sequence[float]) -> float:
+    """Decades from the first to the last; 0 for too few layers, and for one without any deviation."""
+    if len(deviations) < _LEAST_LAYERS or not (deviations[0] > 0 and deviations[-1] > 0):
+        return 0.0
+    return log10(deviations[-1] / deviations[0])
 
 
 def _signs_of_explosion(case: Case) -> tuple[Evidence, ...]:
@@ -174,8 +190,7 @@ def _signs_of_explosion(case: Case) -> tuple[Evidence, ...]:
     slope, decades = _steepness(case)
     if slope < -_SLOPE and decades < -_DECADES:
         found.append(Evidence("growth of the gradient towards the input, decades a layer", -slope, _SLOPE))
-    stds = [layer.std for layer in case.start.layers if layer.std > 0]
-    growth = log10(stds[-1] / stds[0]) if len(stds) >= _LEAST_LAYERS else 0.0
+    growth = _growth([layer.std for layer in case.start.layers])
     if growth > _GROWTH:
         found.append(Evidence("growth of the outputs from the first layer to the last, decades", growth, _GROWTH))
     spike = _spike(case.first, 2 * without_knowledge(case).train)

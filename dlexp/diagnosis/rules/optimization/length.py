@@ -33,7 +33,7 @@ def stopped_too_soon(case: Case) -> Iterator[Verdict]:
         yield verdict
 
 
-def plateau(case: Case) -> Iterator[Verdict]:
+def plateau_of_loss(case: Case) -> Iterator[Verdict]:
     """A training loss that stands still far above what another schedule reaches from the stored weights."""
     history = case.history
     if history is None or history.epochs < 6 or case.end is None or case.first is None:
@@ -123,9 +123,10 @@ def _by_epochs(case: Case, run: Reached, base: Reached) -> Verdict | None:
     assert history is not None
     values = [v for v in history.of("val/loss") if isfinite(v)]
     third = max(1, len(values) // 3)
-    before = values[-third - 1] if len(values) > third else base.val
-    late = (before - min(values[-third:])) / max(base.val - run.val, 1e-12)
-    if late < _STEADY and run.val < 0.9 * base.val:
+    begun = max(base.val, values[0]) if values else base.val  # later values of a series may have another constant loss
+    before = values[-third - 1] if len(values) > third else begun
+    late = (before - min(values[-third:])) / max(begun - run.val, 1e-12)
+    if late < _STEADY and run.val < 0.9 * begun:
         return None
     length = 2 if facts.updates >= 2 * _trial_length(case) else 4
     words = (f"trainer.epochs={length * facts.epochs}",)
@@ -201,4 +202,4 @@ def _mean(values: object) -> float:
     return sum(numbers) / len(numbers) if numbers else float("nan")
 
 
-RULES = (batch_too_large, plateau, stopped_too_soon)
+RULES = (batch_too_large, plateau_of_loss, stopped_too_soon)

@@ -16,7 +16,7 @@ _SKIPPED = 0.05  # share of updates that the fp16 scaler may skip: it does so a 
 _PLACES = {"weight": "the weight", "layer": "the output of layer", "gradient": "the gradient of", "data": "the"}
 
 
-def not_finite(case: Case) -> Iterator[Verdict]:
+def not_finite_update(case: Case) -> Iterator[Verdict]:
     """A loss, gradient or weight that is NaN or infinite, where it came from, and a trial without."""
     start, trace = _failed(case)
     history = case.history
@@ -161,4 +161,4 @@ def _is_whole(case: Case) -> bool:
     return case.first is not None and len(case.first.losses) >= case.facts.updates
 
 
-RULES = (not_finite, low_precision)
+RULES = (not_finite_update, low_precision)

@@ -106,7 +106,7 @@ def lower_rate(case: Case, run: Reached) -> Attempt | None:
 def _lower(case: Case, run: Reached) -> Iterator[float]:
     """Divisors in turn, for as long as the rates below the first make sense: the first led, or was still too high."""
     rate = case.facts.number("optim.lr") or 0.0
-    for factor in _TENTHS:
+    for factor in _TENTHS if _burst(case) > _BURST else _TENTHS[:2]:
         yield factor
         made = attempt(case, rate_word(rate / factor), run)
         learns_less = isfinite(made.reached.train) and made.reached.train >= run.train

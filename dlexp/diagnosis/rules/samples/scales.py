@@ -95,7 +95,7 @@ def unscaled_inputs(found: InputScale, remedy: tuple[str, ...], gain: float | No
         evidence.append(Evidence(f"loss with {' '.join(remedy)} by that of the run", gain, limit, "below", True))
     yield Verdict(
         "inputs_not_normalized",
-        "warning",
+        "note" if gain is not None and gain > _BETTER else "warning",
         f"The inputs are not normalized: {wide.name} has mean {wide.mean:.3g} and deviation {wide.std:.3g}.",
         tuple(evidence),
         "Features of different or large scales are learned at different rates; the first layer is out of its range.",

@@ -41,7 +41,7 @@ def test_other_values_are_read_as_they_were() -> None:
     given = {"b": [1e-7, 1e22, 0.1, 10**20], "a": {"none": None, "true": True, "inf": float("inf")}, "c": {}, "d": []}
     read = OmegaConf.to_container(OmegaConf.create(yaml_text(given)), resolve=False)
     assert read == given
-    assert list(given) == list(read)  # type: ignore[arg-type]
+    assert list(given) == list(read)
 
 
 def test_what_occurs_twice_is_written_twice() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from case_toys import case_of_data, data_of, with_inputs
+from doctor_toys.case_toys import case_of_data, data_of, with_inputs
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
@@ -191,6 +191,9 @@ def test_a_trial_decides_where_scales_are_only_a_little_off() -> None:
     case = case_of_data("data=iris", "data.standardize=false")
     assert [one.code for one in scales.judge_inputs(replace(case, twin=twins(1.0, 0.5)))] == ["inputs_not_normalized"]
     assert list(scales.judge_inputs(replace(case, twin=twins(1.0, 0.99)))) == []
+    large = case_of_data("data=wine", "data.standardize=false")  # a network with normalized layers may not mind
+    assert [one.severity for one in scales.judge_inputs(replace(large, twin=twins(1.0, 0.5)))] == ["warning"]
+    assert [one.severity for one in scales.judge_inputs(replace(large, twin=twins(1.0, 0.99)))] == ["note"]
 
 
 class twins:  # noqa: N801

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from case_toys import case_of_data, data_of, with_labels, with_wrong_labels
+from doctor_toys.case_toys import case_of_data, data_of, with_labels, with_wrong_labels
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle

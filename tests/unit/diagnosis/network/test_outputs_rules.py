@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from network_case_toys import LOGITS, case, seen, weight
+from doctor_toys.network_case_toys import LOGITS, case, seen, weight
 
 from dlexp.data.columns import Dense
 from dlexp.diagnosis.case import IdealLosses

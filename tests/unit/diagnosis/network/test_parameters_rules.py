@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from network_case_toys import case, seen, weight
+from doctor_toys.network_case_toys import case, seen, weight
 
 from dlexp.diagnosis.case import ModeLosses
 from dlexp.diagnosis.changes import UNFROZEN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from network_case_toys import case, relu, seen
+from doctor_toys.network_case_toys import case, relu, seen
 
 from dlexp.diagnosis.changes import LEAKY, unbiased
 from dlexp.diagnosis.layer_measures import ActivationMeasure

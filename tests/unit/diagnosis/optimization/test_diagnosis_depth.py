@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from doctor_toys.made_runs import Made
 
 from dlexp.diagnosis.case import Trace
 from dlexp.diagnosis.rules.optimization.depth import exploding_gradients, vanishing_gradients
@@ -16,6 +17,11 @@ STEEP = [10.0**-power for power in (7, 6, 5, 4, 3, 2)]
 
 def through(gradients: list[float]) -> Trace:
     return replace(TRACE, gradients={f"w{i}": g for i, g in enumerate(gradients)})
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
 
 
 def test_gradients_that_vanish_are_mended_by_words_of_the_model(made: Any) -> None:
@@ -81,3 +87,17 @@ def test_large_initial_weights_are_seen_by_the_growth_of_outputs(made: Any) -> N
     )
     (found,) = exploding_gradients(stuck)
     assert found.remedy == ("model.init=auto",)
+
+
+def test_outputs_that_shrink_to_nothing_take_all_gradients_with_them(made: Any) -> None:
+    """Equal gradients of all layers, and all of them far too small: initial weights of 0.01 in a deep network."""
+    settings = {"model__norm": "none", "model__init": "normal", "model__activation": "relu"}
+    made.trials = {("model.init=auto",): (0.1, 0.1)}
+
+    def case(stds: list[float]) -> Any:
+        start = made.network((2.3, 2.3), 1.0, [1e-12] * 6, stds)
+        return made.case((2.3, 2.3), first=through([1e-12] * 6), start=start, **settings)
+
+    (found,) = vanishing_gradients(case([1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]))
+    assert found.remedy == ("model.init=auto",)
+    assert not list(vanishing_gradients(case([1.0, 0.5, 0.8, 0.4, 0.2, 0.0])))

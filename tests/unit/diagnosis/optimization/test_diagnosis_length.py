@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from doctor_toys.made_runs import Made
 
-from dlexp.diagnosis.rules.optimization.length import batch_too_large, plateau, smaller_batch, stopped_too_soon
+from dlexp.diagnosis.rules.optimization.length import batch_too_large, plateau_of_loss, smaller_batch, stopped_too_soon
 
 FALLING = {"train/loss": [2.0, 1.7, 1.4], "val/loss": [2.0, 1.7, 1.4], "lr": [0.01, 0.007, 0.002]}
 FLAT = {"train/loss": [2.0, *[1.5] * 8], "val/loss": [2.0, *[1.5] * 8]}
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
 
 
 @pytest.mark.parametrize(("longer", "severity"), [(0.5, "warning"), (1.35, "note"), (1.4, None)])
@@ -45,19 +51,19 @@ def test_a_rate_that_is_spent_too_soon_is_a_plateau(made: Any) -> None:
     made.trials = {("scheduler=cosine",): (0.3, 0.3)}
     columns = {**FLAT, "lr": [0.01 * 0.1**n for n in range(9)]}
     case = made.case((1.5, 1.5), columns=columns, options={"scheduler": "exponential"})
-    (found,) = plateau(case)
+    (found,) = plateau_of_loss(case)
     assert found.remedy == ("scheduler=cosine",) and made.asked[-1][1] == "stored"
 
 
 def test_a_cosine_that_ends_is_no_plateau(made: Any) -> None:
     made.trials = {(): (0.3, 0.3)}
     columns = {**FLAT, "lr": [0.01 * (1 - n / 9) for n in range(9)]}
-    assert not list(plateau(made.case((1.5, 1.5), columns=columns))) and not made.asked
+    assert not list(plateau_of_loss(made.case((1.5, 1.5), columns=columns))) and not made.asked
 
 
 def test_a_floor_that_nothing_goes_below_is_no_plateau(made: Any) -> None:
     columns = {**FLAT, "lr": [0.01] * 9}
-    assert not list(plateau(made.case((1.5, 1.5), columns=columns, options={"scheduler": "constant"})))
+    assert not list(plateau_of_loss(made.case((1.5, 1.5), columns=columns, options={"scheduler": "constant"})))
 
 
 def test_few_updates_an_epoch_are_a_fault_where_smaller_batches_reach_more(made: Any) -> None:

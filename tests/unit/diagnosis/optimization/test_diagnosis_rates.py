@@ -7,12 +7,18 @@ from math import inf
 from typing import Any
 
 import pytest
+from doctor_toys.made_runs import Made
 
 from dlexp.diagnosis.case import Trace
 from dlexp.diagnosis.rules.optimization.rates import rate_too_high, rate_too_low
 
 BURST = Trace([2.3, 40.0, 60.0, 30.0, 2.4] * 4, [1.0] * 20, 0, {"w": 5e-3}, {}, 0.3)
 SLOW = Trace([2.3] * 20, [1.0] * 20, 0, {"w": 1e-5}, {}, 0.3)
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
 
 
 def test_a_rate_that_threw_the_weights_away_is_an_error_with_the_best_lower_one(made: Any) -> None:

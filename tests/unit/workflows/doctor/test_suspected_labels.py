@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from case_toys import data_of, with_wrong_labels
+from doctor_toys.case_toys import data_of, with_wrong_labels
 from PIL import Image
 
 from dlexp.diagnosis.data.label_measures import label_measures

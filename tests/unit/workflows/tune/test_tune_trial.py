@@ -19,7 +19,6 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
 from dlexp.errors import Diverged, Interrupted
-from dlexp.workflows.tune import trial
 from dlexp.workflows.tune.trial import Job, SeldomSaved, known_value, run_trial
 
 WORDS = ("data=iris", "trainer.epochs=6", "model.hidden=[8]", "trainer.test=true")
@@ -133,7 +132,7 @@ def test_trials_of_a_stack_save_less_often_each(monkeypatch: pytest.MonkeyPatch,
             now[0] += 0.1
             count[0] += 1
 
-    monkeypatch.setattr(trial.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("dlexp.workflows.tune.trial.time.monotonic", lambda: now[0])
     sink = SeldomSaved(cast(CheckpointStore, Slow()), together)
     while now[0] < 100:
         sink.save({})

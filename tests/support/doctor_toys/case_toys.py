@@ -16,12 +16,14 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.tree import leaves
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
-from dlexp.diagnosis.case import Case, Change, RunSettings, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, RunSettings, Start, Twin
 
 CATALOG = Catalog()
 
 
-def no_twin(*words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None) -> Twin:
+def no_twin(
+    *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
+) -> Twin:
     """Nothing is trained."""
     return Twin(words, problem="no training here")
 

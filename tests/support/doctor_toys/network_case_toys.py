@@ -7,8 +7,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from fit_toys import SETTINGS, network, trace
-
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
     Case,
@@ -25,6 +23,7 @@ from dlexp.diagnosis.case import (
 )
 from dlexp.diagnosis.layer_measures import ActivationMeasure, MemoryMeasure
 from dlexp.specs import ClassSpec, ValueSpec
+from doctor_toys.fit_toys import SETTINGS, network, trace
 
 LOGITS = IdealLosses(probabilities=1.46, scores=0.0, bounded=0.8)  # of cross entropy with ten classes
 

@@ -16,6 +16,7 @@ from dlexp.diagnosis.case import (
     Case,
     History,
     ModeLosses,
+    NetworkChange,
     NetworkMeasure,
     OutputMeasure,
     RunSettings,
@@ -60,6 +61,9 @@ def trace(updates: int = 200, epochs: Sequence[float] = ()) -> Trace:
     return Trace([1.0] * updates, [1.0] * updates, 0, {}, {}, 0.5, epochs=[{"val/loss": one} for one in epochs])
 
 
+Trained = Mapping[Any, NetworkMeasure | str]  # words, a tuple -> what they reach, or why they cannot be trained
+
+
 class ToyTwins:
     """Trials by their words; what no test names changes nothing.
 
@@ -67,11 +71,13 @@ class ToyTwins:
         asked: Words and start of every trial, in order.
     """
 
-    def __init__(self, own: NetworkMeasure, made: Mapping[tuple[str, ...], NetworkMeasure | str]) -> None:
+    def __init__(self, own: NetworkMeasure, made: Trained) -> None:
         self.asked: list[tuple[tuple[str, ...], Start]] = []
         self._own, self._made = own, made
 
-    def __call__(self, *words: str, start: Start = "initial", updates: int | None = None) -> Twin:
+    def __call__(
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
+    ) -> Twin:
         self.asked.append((words, start))
         found = self._made.get(words, self._own)
         if isinstance(found, str):
@@ -81,7 +87,7 @@ class ToyTwins:
 
 def case_of(
     end: NetworkMeasure | None,
-    made: Mapping[tuple[str, ...], NetworkMeasure | str] | None = None,
+    made: Trained | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     val_losses: Sequence[float] = (),

@@ -8,15 +8,13 @@ from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
-
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import (
     Case,
-    Change,
     History,
     LayerMeasure,
     ModeLosses,
+    NetworkChange,
     NetworkMeasure,
     OutputMeasure,
     ParameterMeasure,
@@ -51,7 +49,7 @@ class Made:
     network = staticmethod(network)
 
     def twin(
-        self, *words: str, start: Start = "initial", updates: int | None = None, change: Change | None = None
+        self, *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         self.asked.append((words, start, updates))
         losses = self.trials.get(words, self.reached)
@@ -90,8 +88,3 @@ class Made:
         history = History(found, ending, 1, failed_at)
         end = network(reached, spread)
         return Case(facts, bundle, self.twin, begin, first, end, last or first, history)
-
-
-@pytest.fixture
-def made() -> Made:
-    return Made()

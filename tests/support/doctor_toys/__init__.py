@@ -1,0 +1,1 @@
+"""Made-up runs, data and networks for the tests of the doctor."""
