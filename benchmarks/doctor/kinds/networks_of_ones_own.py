@@ -43,7 +43,7 @@ def _deep(gain: str, activation: str, deeper: Words) -> tuple[Case, Case, Case]:
     return (
         Case("deep mlp", {**mlp, **base}, fault),
         Case("deep cnn", {**cnn, **base}, fault),
-        Case("deep mlp, table", {**tables, **base, "data.batch_size": "16"}, {**fault, **deeper}),
+        Case("deep mlp on a table", {**tables, **base, "data.batch_size": "16"}, {**fault, **deeper}),
     )
 
 
@@ -60,7 +60,7 @@ KINDS = (
         ("loss_output_mismatch",),
         "sigmoid before a loss of logits or of values",
         (
-            Case("mlp, values", own_table("values"), {"model": "bench_sigmoid_end"}),
+            Case("mlp on values", own_table("values"), {"model": "bench_sigmoid_end"}),
             *sick("bench_sigmoid_end")[1:],
         ),
         "loss",
@@ -86,7 +86,7 @@ KINDS = (
         (
             *sick("bench_large_weights", healthy={"model.activation": "tanh"})[:2],
             Case(
-                "mlp, table",
+                "mlp on a table",
                 {**own_table("drawn"), "model.activation": "tanh"},
                 {"model": "bench_large_weights"},
             ),
