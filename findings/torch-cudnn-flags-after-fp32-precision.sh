@@ -42,3 +42,10 @@ venv/bin/python -c 'import torch; print("torch", torch.__version__)'
 for given in nothing older whole parts; do
   venv/bin/python try.py "$given"
 done
+# Seen on 2026-11-30 (Python 3.11):
+#   torch 2.15.0+cu132
+#   set: nothing  conv and rnn: ['tf32', 'tf32']  cudnn.flags() works
+#   set: older    conv and rnn: ['none', 'none']  cudnn.flags() works
+#   set: whole    conv and rnn: ['ieee', 'ieee']  cudnn.flags() raises RuntimeError
+#   set: parts    conv and rnn: ['ieee', 'ieee']  cudnn.flags() raises RuntimeError
+#   Mon Nov 30 14:03:21 UTC 2026
