@@ -48,4 +48,3 @@ done
 #   set: older    conv and rnn: ['none', 'none']  cudnn.flags() works
 #   set: whole    conv and rnn: ['ieee', 'ieee']  cudnn.flags() raises RuntimeError
 #   set: parts    conv and rnn: ['ieee', 'ieee']  cudnn.flags() raises RuntimeError
-#   Mon Nov 30 14:03:21 UTC 2026

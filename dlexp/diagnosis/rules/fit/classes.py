@@ -156,7 +156,7 @@ def _recall_noise(measure: OutputMeasure) -> float:
 
 
 def _entropy(shares: Sequence[float]) -> float:
-    return -sum(share * log(share) for share in shares if share > 0)
+    return sum(-share * log(share) for share in shares if share > 0)  # 0 and not -0 for a single class
 
 
 RULES = (class_collapse, class_imbalance)
