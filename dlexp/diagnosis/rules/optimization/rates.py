@@ -137,7 +137,8 @@ def _higher(case: Case, run: Reached, ratio: float) -> Iterator[float]:
 
 def _burst_in(case: Case, words: Sequence[str], start: Start) -> bool:
     trace = case.twin(*words, start=start).trace
-    return trace is None or _peak(trace) > _BURST * without_knowledge(case).train
+    begun = 0.0 if case.start is None else case.start.train.metrics.get("loss", 0.0)
+    return trace is None or _peak(trace) > _BURST * max(without_knowledge(case).train, begun)  # a bad start is no burst
 
 
 def _looks_high(case: Case) -> bool:
