@@ -100,7 +100,7 @@ def batch_too_large(case: Case) -> Iterator[Verdict]:
     if case.history is None:  # nothing is known of the end of a run that is to begin: both read as many samples
         own = min(facts.updates, _trial_length(case))
         run, is_whole = reached_by(case.twin(updates=own)), own == facts.updates
-        updates = min(updates, -(-own * facts.batch_size * accumulate // size))
+        updates = min(updates, -(-own * facts.batch_size * accumulate // min(size, facts.batch_size)))
     made = attempt(case, words, run, updates=updates)
     limit = _WHOLE_LEAD if share > 0.5 else _LEAD
     if made.lead < limit / 2:
