@@ -78,6 +78,25 @@ def rescaled(factors: Mapping[str, float]) -> NetworkChange:
     return NetworkChange(f"with the initial weights of {named}", apply)
 
 
+def levelled(names: Sequence[str], factor: float) -> NetworkChange:
+    """The weights of the layers between the first and the last multiplied at the start, and not their biases.
+
+    Args:
+        names: Dotted paths of the layers, as measures name them.
+        factor: What each of them is multiplied by.
+    """
+
+    def apply(networks: nn.ModuleDict) -> None:
+        layers = layers_of(networks)
+        with torch.no_grad():
+            for name in names:
+                weight = getattr(layers[name], "weight", None)
+                if isinstance(weight, nn.Parameter):
+                    weight.mul_(factor)
+
+    return NetworkChange(f"with the initial weights of the {len(names)} inner layers times {factor:.3g}", apply)
+
+
 def unbiased(names: Sequence[str]) -> NetworkChange:
     """The biases of some layers 0 at the start: dotted paths, as measures name them."""
 

@@ -9,6 +9,14 @@ from dlexp.diagnosis.verdict import Fault
 # What a network looks like that has not learned much, whatever keeps it from learning.
 _NOT_LEARNED: tuple[Fault, ...] = ("plateau", "underfitting", "class_collapse", "stopped_too_soon")
 
+# Fault -> faults that it follows from, and that follow from it where it is shown better than each of them. A gradient
+# that has vanished leaves units as dead as they began, and dead units pass no gradient; answers of one class come of a
+# rate at which nothing is learned, or of weights of classes, whose loss hardly moves at any rate.
+TURNED: Mapping[Fault, tuple[Fault, ...]] = {
+    "vanishing_gradients": ("dead_units",),
+    "class_collapse": ("rate_too_low", "plateau", "underfitting", "stopped_too_soon"),
+}
+
 # Fault -> faults that follow from it. No chain of these comes back to where it began; a test holds it to that.
 FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
     # data
@@ -72,7 +80,15 @@ FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
     "dead_units": (*_NOT_LEARNED, "vanishing_gradients", "rate_too_low"),
     "bad_initial_loss": ("stopped_too_soon",),
     # optimization
-    "exploding_gradients": (*_NOT_LEARNED, "bad_initial_loss", "not_finite", "dead_units"),
+    "exploding_gradients": (
+        *_NOT_LEARNED,
+        "bad_initial_loss",
+        "not_finite",
+        "dead_units",
+        "rate_too_low",
+        "overfitting",
+        "regularization_too_strong",
+    ),
     "rate_too_high": (
         *_NOT_LEARNED,
         "exploding_gradients",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.consequences import FOLLOWS
+from dlexp.diagnosis.consequences import FOLLOWS, TURNED
 from dlexp.diagnosis.verdict import Verdict
 from dlexp.findings import SEVERITIES
 
@@ -37,12 +37,25 @@ def _root_of(verdict: Verdict, found: Sequence[Verdict]) -> Verdict | None:
     causes = [
         other
         for other in found
-        if verdict.code in FOLLOWS.get(other.code, ())
+        if _follows(verdict, other, found)
         and SEVERITIES.index(other.severity) <= max(SEVERITIES.index(verdict.severity), SEVERITIES.index("warning"))
     ]
     for cause in causes:
         return _root_of(cause, found) or cause
     return None
+
+
+def _follows(verdict: Verdict, other: Verdict, found: Sequence[Verdict]) -> bool:
+    if other.code in TURNED.get(verdict.code, ()) and _is_turned(verdict, found):
+        return False
+    if verdict.code in TURNED.get(other.code, ()) and _is_turned(other, found):
+        return True
+    return verdict.code in FOLLOWS.get(other.code, ())
+
+
+def _is_turned(verdict: Verdict, found: Sequence[Verdict]) -> bool:
+    """Whether a verdict is surer than all those that it usually follows from."""
+    return all(one.confidence < verdict.confidence for one in found if one.code in TURNED[verdict.code])
 
 
 def _as_consequence(verdict: Verdict, root: Verdict) -> Verdict:

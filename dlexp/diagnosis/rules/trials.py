@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from dlexp.diagnosis.case import Case, OutputMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, OutputMeasure, Start, Twin
 from dlexp.diagnosis.verdict import Evidence
 
 _TINY = 1e-12
@@ -28,11 +28,12 @@ class Reached:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A trial: its words, the losses that it reached, and its lead over the run."""
+    """A trial: its words, the losses that it reached, its lead over the run, and a change that no word makes."""
 
     words: tuple[str, ...]
     reached: Reached
     lead: float
+    change: str = ""
 
     @property
     def loss(self) -> float:
@@ -97,17 +98,31 @@ def attempt(
     return Attempt(tuple(words), reached, lead(case, reached, run))
 
 
+def changed_attempt(case: Case, change: NetworkChange, run: Reached) -> Attempt:
+    """A trial with a change that no word makes, compared with what the run reached."""
+    reached = reached_by(case.twin(change=change))
+    return Attempt((), reached, lead(case, reached, run), change.name)
+
+
 def best_attempt(
-    case: Case, all_words: Iterable[tuple[str, ...]], run: Reached, start: Start = "initial"
+    case: Case,
+    all_words: Iterable[tuple[str, ...]],
+    run: Reached,
+    start: Start = "initial",
+    *,
+    prefers_later: bool = False,
 ) -> Attempt | None:
-    """The best of some trials in turn, ended by the first that is no better than one before; None if none leads."""
+    """The best of some trials in turn, ended by the first that is no better than one before; None if none leads.
+
+    With `prefers_later` one that is about as good as the best before it is taken.
+    """
     best: Attempt | None = None
-    base = without_knowledge(case)
+    lowest, base = inf, without_knowledge(case)
     for words in all_words:
         made = attempt(case, words, run, start)
-        least = 0.0 if best is None else _BETTER * (base.train + base.val - best.loss)
-        if made.lead > 0 and (best is None or made.loss < best.loss - least):
-            best = made
+        least = 0.0 if best is None else _BETTER * (base.train + base.val - lowest)
+        if made.lead > 0 and (best is None or made.loss < lowest + (least if prefers_later else -least)):
+            best, lowest = made, min(lowest, made.loss)
         elif best is not None:
             break
     return best
@@ -115,9 +130,9 @@ def best_attempt(
 
 def trial_evidence(made: Attempt, limit: float) -> Evidence:
     """The lead of a trial as evidence."""
-    words = " ".join(made.words) or "more updates"
+    changed = made.change or f"with {' '.join(made.words) or 'more updates'}"
     return Evidence(
-        f"training and validation loss with {words}: share of their drop that the run does not reach",
+        f"training and validation loss {changed}: share of their drop that the run does not reach",
         made.lead,
         limit,
         is_trial=True,

@@ -34,16 +34,21 @@ TRACE = Trace([2.3, 2.2, 2.0, 1.5, 1.0] * 4, [1.0] * 20, 0, {"w": 5e-3}, dict.fr
 def network(losses: Losses, spread: float = 1.0, gradients: Sequence[float] = (), stds: Sequence[float] = ()) -> Any:
     """A network with a training and a validation loss, and gradients and outputs by depth."""
     train, val = (OutputMeasure(100, {"loss": loss}, -1.0, 1.0, 0.0, spread) for loss in losses)
-    weights = [ParameterMeasure(f"w{i}", 100, 2, False, g, 0.1) for i, g in enumerate(gradients)]
-    layers = [LayerMeasure(f"l{i}", "Linear", None, 0, None, 0.0, s, 0.0, 0) for i, s in enumerate(stds)]
+    weights = [ParameterMeasure(f"model.w{i}.weight", 100, 2, False, g, 0.1) for i, g in enumerate(gradients)]
+    layers = [LayerMeasure(f"w{i}", "Linear", None, 0, None, 0.0, s, 0.0, 0) for i, s in enumerate(stds)]
     return NetworkMeasure(layers, weights, train, val, ModeLosses(losses[0], losses[0], losses[0], 16))
 
 
 class Made:
-    """A run that is made up; `trials` says what words reach, and every other trial reaches what the run does."""
+    """A run that is made up; `trials` says what words reach, `changed` what changes that no word makes do.
+
+    Every other trial reaches what the run does.
+    """
 
     def __init__(self) -> None:
         self.trials: dict[tuple[str, ...], Losses] = {}
+        self.changed: Losses | None = None
+        self.changes: list[str] = []
         self.asked: list[tuple[tuple[str, ...], Start, int | None]] = []
 
     network = staticmethod(network)
@@ -53,6 +58,8 @@ class Made:
     ) -> Twin:
         self.asked.append((words, start, updates))
         losses = self.trials.get(words, self.reached)
+        if change is not None:
+            losses, self.changes = self.changed or self.reached, [*self.changes, change.name]
         failed = 3 if losses[0] == inf else None
         return Twin(words, replace(TRACE, failed_at=failed), network((START, START)), network(losses))
 

@@ -277,6 +277,18 @@ def test_augmentation_that_helps_is_not_told() -> None:
     assert one(augmentation_too_strong, case) is None
 
 
+def test_before_a_run_changes_of_samples_that_only_need_more_epochs_are_not_told() -> None:
+    """In three epochs a network learns more without them; in twice as many it learns as much with them."""
+    settings = {"data.augment": ["flip", {"rotate": 10}]}
+    made = {("data.augment=none",): network(0.05, 0.2)}
+    case = case_of(None, {**made, (): network(0.4, 0.5)}, settings=settings)
+    longer = (f"trainer.epochs={2 * case.facts.epochs}",)
+    shown = one(augmentation_too_strong, case_of(None, {**made, (): network(0.4, 0.5)}, settings=settings))
+    assert shown is not None and shown.severity != "note", "it stays as bad with more epochs"
+    made = {**made, (): network(0.4, 0.5), longer: network(0.05, 0.1)}
+    assert one(augmentation_too_strong, case_of(None, made, settings=settings)) is None
+
+
 def test_mixing_is_switched_off_with_its_probability() -> None:
     settings = {"regularization.cutmix": 1.0, "regularization.mix_probability": 0.5}
     off = ("regularization.cutmix=0", "regularization.mix_probability=1")
@@ -296,6 +308,17 @@ def test_a_collapse_is_mended_by_the_rate_that_mends_it() -> None:
     made = {("optim.lr=0.0001",): network(COLLAPSED, COLLAPSED), ("optim.lr=1e-05",): network(0.2, 0.2)}
     found = one(class_collapse, case_of(network(COLLAPSED, COLLAPSED), made, val_losses=FLAT))
     assert found is not None and found.severity == "error" and found.remedy == ("optim.lr=1e-05",)
+
+
+def test_a_collapse_is_surest_where_weights_of_classes_make_it() -> None:
+    """One that a rate mends is a matter of the rate, and comes behind it."""
+    settings = {"loss.class_weights": [1.0, 1.0, 1.0, 1e6]}
+    made = {("loss.class_weights=null",): network(0.2, 0.2), ("optim.lr=0.0001",): network(0.2, 0.2)}
+    by_weights = one(class_collapse, case_of(network(COLLAPSED, COLLAPSED), made, settings=settings, val_losses=FLAT))
+    by_rate = one(class_collapse, case_of(network(COLLAPSED, COLLAPSED), made, val_losses=FLAT))
+    assert by_weights is not None and by_weights.remedy == ("loss.class_weights=null",)
+    assert by_rate is not None and by_rate.remedy == ("optim.lr=0.0001",)
+    assert by_rate.confidence < 0.5 < 0.8 < by_weights.confidence
 
 
 def test_a_collapse_that_nothing_mends_is_a_warning_with_an_action() -> None:

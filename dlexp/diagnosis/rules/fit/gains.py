@@ -113,13 +113,20 @@ def start_of_trials(case: Case) -> Start:
 def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
     """Whether a network after a trial is better than the run itself after as many further updates.
 
-    Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good.
+    Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good. A run
+    that is to begin is compared with one of twice as many epochs.
     """
-    longer = network_after(case, start="stored") if case.end is not None else None
+    longer = network_after(case, start="stored") if case.end is not None else _of_twice_the_epochs(case)
     if longer is None:
         return True
     share = gain_of(longer.val, after.val).share
     return True if share >= _MORE else None if share >= 0 else False
+
+
+def _of_twice_the_epochs(case: Case) -> NetworkMeasure | None:
+    made = len(case.first.losses) if case.first is not None else 0
+    twin = case.twin(f"trainer.epochs={2 * case.facts.epochs}", updates=2 * made or None)
+    return None if twin.trace is None or twin.trace.failed_at is not None else twin.after
 
 
 def is_still_learning(case: Case, poor: float) -> bool:

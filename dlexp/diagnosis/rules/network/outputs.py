@@ -119,15 +119,15 @@ def double_softmax(case: Case) -> Iterator[Verdict]:
             layer=end.place if end is not None else "",
         )
         return
-    one_score = name in ("sigmoid", "hardsigmoid")
-    if not takes_scores or not (name == "softmax" or one_score or now.train.sums_to_one >= _ALL):
+    is_softmax = name == "softmax" or (name not in _BOUNDED and now.train.sums_to_one >= _ALL)
+    if not takes_scores or not is_softmax:
         return
     made = name or "something that sums to 1"
     yield from _range_verdict(
         case, "double_softmax", f"The network ends with {made}, and the loss makes probabilities of its outputs again.",
-        Evidence("share of samples whose outputs sum to 1", now.train.sums_to_one, None if one_score else _ALL),
+        Evidence("share of samples whose outputs sum to 1", now.train.sums_to_one, _ALL),
         ideal.probabilities, f"Leave {made} out of the network: the loss takes logits.",
-        confidence=0.8 if one_score else 0.97,
+        confidence=0.97,
     )  # fmt: skip
 
 

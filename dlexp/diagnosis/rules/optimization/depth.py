@@ -7,11 +7,13 @@ from math import isfinite, log10
 from statistics import median
 
 from dlexp.diagnosis.case import Case, NetworkMeasure, Trace
+from dlexp.diagnosis.changes import levelled
 from dlexp.diagnosis.rules.optimization.rates import lower_rate
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
     attempt,
+    changed_attempt,
     reached_by_run,
     trial_evidence,
     without_knowledge,
@@ -48,7 +50,7 @@ def vanishing_gradients(case: Case) -> Iterator[Verdict]:
         "The gradient vanishes on its way to the first layers.",
         evidence,
         "Every layer multiplies the gradient by a number below 1; the first layers do not learn.",
-        best,
+        _or_levelled(case, best, run),
         "Use an activation that does not saturate, a normalization of each layer, or connections around layers.",
     )
 
@@ -76,7 +78,7 @@ def exploding_gradients(case: Case) -> Iterator[Verdict]:
         "The gradient explodes.",
         evidence,
         "Layers or steps multiply the gradient by more than 1 each, so that single updates throw the weights away.",
-        best,
+        _or_levelled(case, best, run),
         "Make the initial weights smaller, or add a normalization of each layer.",
     )
 
@@ -97,7 +99,7 @@ def _verdict(
         is_sure = best.lead >= _SURE_LEAD
         proof = trial_evidence(best, _LEAD)
         shown = (*evidence, proof, learned) if is_bad and isfinite(run.train) else (*evidence, proof)
-        severity, confidence = ("error", 0.9) if is_sure else ("warning", 0.7)
+        severity, confidence = ("error", 0.95) if is_sure else ("warning", 0.7)
         yield Verdict(
             code,
             "error" if severity == "error" else "warning",
@@ -105,6 +107,7 @@ def _verdict(
             shown,
             cause,
             best.words,
+            "" if best.words else action,
             confidence=confidence,
             source="gradients by depth, and a trial",
         )
@@ -135,6 +138,22 @@ def _best(case: Case, all_words: Sequence[tuple[str, ...]], run: Reached) -> Att
         if made.lead > 0 and made.reached.train < _SETTLED * without_knowledge(case).train:
             break
     return best
+
+
+def _or_levelled(case: Case, best: Attempt | None, run: Reached) -> Attempt | None:
+    """The trial with words if it leads; otherwise one whose inner layers multiply what passes by about 1."""
+    if best is not None and best.lead >= _LEAD:
+        return best
+    assert case.start is not None
+    weights = {p.name.removeprefix("model."): p for p in case.start.parameters if p.dimensions > 1 and not p.is_frozen}
+    inner = [layer.name for layer in case.start.layers if f"{layer.name}.weight" in weights][1:-1]
+    if len(inner) < _LEAST_LAYERS:
+        return best
+    slope, decades = _slope(_of_start(case.start))
+    growth = _growth([layer.std for layer in case.start.layers]) / (len(inner) + 1)
+    each = slope if abs(slope) > _SLOPE and abs(decades) > _DECADES else -growth
+    made = changed_attempt(case, levelled(inner, 10.0 ** max(-2.0, min(2.0, each))), run)
+    return made if made.lead >= _LEAD else best
 
 
 def _steepness(case: Case) -> tuple[float, float]:

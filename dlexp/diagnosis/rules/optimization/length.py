@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from math import isfinite
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, reached_by_run, trial_evidence, without_knowledge
+from dlexp.diagnosis.rules.trials import (
+    Attempt,
+    Reached,
+    attempt,
+    reached_by,
+    reached_by_run,
+    trial_evidence,
+    without_knowledge,
+)
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _AFFORDABLE = 6  # lengths of a usual trial that a longer one takes at most
@@ -88,12 +96,16 @@ def batch_too_large(case: Case) -> Iterator[Verdict]:
     if not words:
         return
     share = facts.batch_size * accumulate / count
-    updates = min(facts.epochs * -(-count // size), _AFFORDABLE * _trial_length(case))
+    updates, is_whole = min(facts.epochs * -(-count // size), _AFFORDABLE * _trial_length(case)), True
+    if case.history is None:  # nothing is known of the end of a run that is to begin: both read as many samples
+        own = min(facts.updates, _trial_length(case))
+        run, is_whole = reached_by(case.twin(updates=own)), own == facts.updates
+        updates = min(updates, -(-own * facts.batch_size * accumulate // min(size, facts.batch_size)))
     made = attempt(case, words, run, updates=updates)
     limit = _WHOLE_LEAD if share > 0.5 else _LEAD
     if made.lead < limit / 2:
         return
-    is_clear = made.lead >= limit
+    is_clear = made.lead >= limit and is_whole  # early in a run smaller batches always lead
     yield Verdict(
         "batch_too_large",
         "warning" if is_clear else "note",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import isfinite
 
 from dlexp.diagnosis.case import Case, Start, Trace
-from dlexp.diagnosis.rules.optimization.rates import rate_word
-from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, best_attempt, reached_by_run, trial_evidence
+from dlexp.diagnosis.rules.optimization.rates import lower_rate
+from dlexp.diagnosis.rules.trials import Attempt, Reached, attempt, reached_by_run, trial_evidence
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _LEAD = 0.05  # of a trial in fp32, by its drop
@@ -115,13 +115,11 @@ def _of_data(trace: Trace, evidence: tuple[Evidence, ...]) -> Verdict:
 
 def _mended(case: Case, start: Start) -> Attempt | None:
     """The best trial that stays finite and learns."""
-    rate = case.facts.number("optim.lr")
     nothing = Reached(float("inf"), float("inf"))
     tried: list[Attempt | None] = []
     if case.facts.settings.get("trainer.precision") == "fp16":
         tried.append(attempt(case, ("trainer.precision=fp32",), nothing, start))
-    if rate is not None:
-        tried.append(best_attempt(case, (rate_word(rate / 10.0**power) for power in range(1, 7)), nothing, start))
+    tried.append(lower_rate(case, nothing, start))
     if case.facts.number("trainer.clip_norm") is None and case.facts.number("trainer.gradient_norm") is None:
         tried.append(attempt(case, ("trainer.clip_norm=1",), nothing, start))
     good = [one for one in tried if one is not None and one.lead > 0]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import inf, isfinite
 from statistics import median
 
-from dlexp.diagnosis.case import Case, Trace
+from dlexp.diagnosis.case import Case, Start, Trace
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -30,6 +30,7 @@ _INFINITE = 1e9  # told of losses that are not finite
 _CONSTANT = 1e-3  # deviation of outputs over samples, by what it was at the start
 _BACK = 0.35  # share of updates whose smoothed loss rises, by its whole range: a healthy curve has far less
 _TENTHS = tuple(10.0**power for power in range(1, 7))
+_LOWEST, _DECADES = 1e-7, 14  # no usual optimizer needs a rate below; a rate above a million has a way to go there
 _HIGHEST_LOW_RATIO = 1e-3  # usual change of a weight in an update; a rate is only too low below it
 
 
@@ -39,7 +40,7 @@ def rate_too_high(case: Case) -> Iterator[Verdict]:
     if rate is None or not _looks_high(case):
         return
     run = reached_by_run(case)
-    best = best_attempt(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+    best = lower_rate(case, run)
     evidence = _signs_of_high(case, run)
     if best is None or best.lead < _LEAD or not evidence:
         return
@@ -95,22 +96,32 @@ def rate_word(rate: float) -> tuple[str, ...]:
     return (f"optim.lr={rate:.3g}",)
 
 
-def lower_rate(case: Case, run: Reached) -> Attempt | None:
-    """The best trial with a lower rate, None if none leads the run or there is no rate."""
+def lower_rate(case: Case, run: Reached, start: Start = "initial") -> Attempt | None:
+    """The best trial with a lower rate, None if none leads the run or there is no rate.
+
+    Rates are lowered by 10 for as long as the losses get clearly lower. Of two that reach about as much in a trial that
+    is shorter than the run, the lower one is taken: it has more of the run to learn in, and is further from the cliff.
+    """
     rate = case.facts.number("optim.lr")
     if rate is None:
         return None
-    return best_attempt(case, (rate_word(rate / factor) for factor in _lower(case, run)), run)
+    is_short = case.first is not None and 2 * len(case.first.losses) <= case.facts.updates
+    words = (rate_word(rate / factor) for factor in _lower(case, run, start))
+    return best_attempt(case, words, run, start, prefers_later=is_short)
 
 
-def _lower(case: Case, run: Reached) -> Iterator[float]:
-    """Divisors in turn, for as long as the rates below the first make sense: the first led, or was still too high."""
+def _lower(case: Case, run: Reached, start: Start) -> Iterator[float]:
+    """Divisors in turn, for as long as the rates below make sense: one led, or was still too high."""
     rate = case.facts.number("optim.lr") or 0.0
-    for factor in _TENTHS if _burst(case) > _BURST else _TENTHS[:2]:
+    for number in range(1, _DECADES + 1):
+        factor = 10.0**number
+        if number > len(_TENTHS) and rate / factor < _LOWEST:
+            return
         yield factor
-        made = attempt(case, rate_word(rate / factor), run)
+        made = attempt(case, rate_word(rate / factor), run, start)
+        is_wild = _burst_in(case, rate_word(rate / factor), start)
         learns_less = isfinite(made.reached.train) and made.reached.train >= run.train
-        if learns_less and not _burst_in(case, rate_word(rate / factor)):
+        if not is_wild and (learns_less or (number > 1 and made.lead <= 0 and _burst(case) <= _BURST)):
             return
 
 
@@ -124,9 +135,10 @@ def _higher(case: Case, run: Reached, ratio: float) -> Iterator[float]:
         yield from _TENTHS[2:]
 
 
-def _burst_in(case: Case, words: Sequence[str]) -> bool:
-    trace = case.twin(*words).trace
-    return trace is None or _peak(trace) > _BURST * without_knowledge(case).train
+def _burst_in(case: Case, words: Sequence[str], start: Start) -> bool:
+    trace = case.twin(*words, start=start).trace
+    begun = 0.0 if case.start is None else case.start.train.metrics.get("loss", 0.0)
+    return trace is None or _peak(trace) > _BURST * max(without_knowledge(case).train, begun)  # a bad start is no burst
 
 
 def _looks_high(case: Case) -> bool:

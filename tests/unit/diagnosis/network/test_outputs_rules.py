@@ -61,6 +61,14 @@ def test_log_softmax_twice_is_a_note_and_logits_are_nothing() -> None:
     assert not list(double_softmax(case(seen(), seen(0.5), ideal=LOGITS)))
 
 
+@pytest.mark.parametrize("sums_to_one", [0.0, 1.0])
+def test_a_sigmoid_of_each_class_is_no_softmax(sums_to_one: float) -> None:
+    """Two classes that exclude each other may sum to 1 by what was learned."""
+    own = case(seen(), seen(1.6, [end("sigmoid")], sums_to_one=sums_to_one), {BARE.name: 0.1}, ideal=LOGITS)
+    assert not list(double_softmax(own))
+    assert [one.code for one in loss_output_mismatch(own)] == ["loss_output_mismatch"]
+
+
 @pytest.mark.parametrize("function", ["sigmoid", "tanh"])
 def test_bounded_outputs_of_classes_do_not_fit_a_loss_of_logits(function: str) -> None:
     (found,) = loss_output_mismatch(case(seen(), seen(1.0, [end(function)]), {BARE.name: 0.1}, ideal=LOGITS))

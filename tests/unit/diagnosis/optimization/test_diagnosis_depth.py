@@ -101,3 +101,28 @@ def test_outputs_that_shrink_to_nothing_take_all_gradients_with_them(made: Any) 
     (found,) = vanishing_gradients(case([1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]))
     assert found.remedy == ("model.init=auto",)
     assert not list(vanishing_gradients(case([1.0, 0.5, 0.8, 0.4, 0.2, 0.0])))
+
+
+@pytest.mark.parametrize(("steps", "factor"), [(STEEP, "10"), (STEEP[::-1], "0.1")])
+def test_without_words_a_trial_with_other_initial_weights_is_the_proof(made: Any, steps: Any, factor: str) -> None:
+    """Own networks: each inner layer is made to pass what it gets, which the gradient by depth says by how much."""
+    made.changed = (0.1, 0.2)
+    start = made.network((2.3, 2.3), 1.0, steps, [1.0] * 6)
+    case = made.case((2.3, 2.3), first=through(list(steps)), start=start, trainer__clip_norm=1.0)
+    (found,) = [*vanishing_gradients(case), *exploding_gradients(case)]
+    assert (found.severity, found.remedy, found.confidence) == ("error", (), 0.95) and found.action
+    assert made.changes == [f"with the initial weights of the 4 inner layers times {factor}"]
+    assert [one.is_trial for one in found.evidence if made.changes[0] in one.measure] == [True]
+
+
+def test_large_initial_weights_are_levelled_by_the_growth_of_the_outputs(made: Any) -> None:
+    made.changed = (0.1, 0.2)
+    start = made.network((9e3, 9e3), 1.0, [1e-2] * 6, [10.0**power for power in range(6)])
+    (found,) = exploding_gradients(made.case((9e3, 9e3), first=through([1e-2] * 6), start=start))
+    assert found.severity == "error" and made.changes == ["with the initial weights of the 4 inner layers times 0.1"]
+
+
+def test_other_initial_weights_that_do_not_help_prove_nothing(made: Any) -> None:
+    start = made.network((2.3, 2.3), 1.0, STEEP, [1.0] * 6)
+    (found,) = vanishing_gradients(made.case((2.3, 2.3), first=through(STEEP), start=start))
+    assert made.changes and found.severity == "warning" and not any(one.is_trial for one in found.evidence)

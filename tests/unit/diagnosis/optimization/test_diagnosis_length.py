@@ -76,6 +76,18 @@ def test_few_updates_an_epoch_are_a_fault_where_smaller_batches_reach_more(made:
     assert not list(batch_too_large(made.case((1.5, 1.5), **few)))
 
 
+@pytest.mark.parametrize(("epochs", "severity"), [(20, "warning"), (200, "note")])
+def test_before_a_run_both_batches_read_as_many_samples(made: Any, epochs: int, severity: str) -> None:
+    """The early part of a run that is longer says little: smaller batches always lead there."""
+    made.trials = {("data.batch_size=32",): (0.1, 0.1)}
+    (found,) = batch_too_large(made.case(None, batch_size=1000, updates_per_epoch=1, epochs=epochs))
+    assert found.severity == severity
+    own, smaller = (asked for asked in made.asked if asked[2] is not None)
+    assert own[0] == () and own[2] == min(50, epochs)
+    assert smaller[0] == ("data.batch_size=32",)
+    assert smaller[2] is not None and smaller[2] * 32 <= own[2] * 1000 + 32
+
+
 def test_batches_that_are_accumulated_count_together(made: Any) -> None:
     made.trials = {("trainer.accumulate=1",): (0.2, 0.2)}
     case = made.case((1.5, 1.5), batch_size=32, updates_per_epoch=2, trainer__accumulate=16)

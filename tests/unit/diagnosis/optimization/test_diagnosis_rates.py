@@ -91,3 +91,25 @@ def test_before_training_a_run_is_judged_by_where_it_goes(made: Any) -> None:
     assert not list(rate_too_low(made.case(None, first=SLOW)))
     short = made.case(None, first=SLOW, epochs=1)
     assert [one.code for one in rate_too_low(short)] == ["rate_too_low"]
+
+
+def test_rates_are_lowered_for_as_long_as_it_helps_clearly(made: Any) -> None:
+    """From a rate of a million, six tenths further is still too high, and the first that learns anything is not it."""
+    wild = {(f"optim.lr={v:.3g}",): (inf, inf) for v in (1e5, 1e4, 1e3, 1e2)}
+    made.trials = wild | {("optim.lr=10",): (2.3, 2.31), ("optim.lr=1",): (2.2, 2.25), ("optim.lr=0.1",): (0.4, 0.6)}
+    made.trials |= {("optim.lr=0.01",): (0.1, 0.2), ("optim.lr=0.001",): (0.9, 0.9)}
+    (found,) = rate_too_high(made.case((inf, inf), first=replace(BURST, failed_at=2), optim__lr=1e6))
+    assert found.remedy == ("optim.lr=0.01",)
+
+
+@pytest.mark.parametrize(("epochs", "rate"), [(1, "0.1"), (10, "0.01")])
+def test_of_two_equal_rates_a_run_longer_than_the_trial_takes_the_lower(made: Any, epochs: int, rate: str) -> None:
+    made.trials = {("optim.lr=0.1",): (0.30, 0.35), ("optim.lr=0.01",): (0.33, 0.36), ("optim.lr=0.001",): (1.5, 1.5)}
+    (found,) = rate_too_high(made.case((2.31, 2.3), first=BURST, spread=0.0, optim__lr=1.0, epochs=epochs))
+    assert found.remedy == (f"optim.lr={rate}",)
+
+
+def test_rates_that_change_nothing_are_not_lowered_without_end(made: Any) -> None:
+    """Numbers that a network itself makes infinite are so at every rate."""
+    case = made.case((inf, inf), first=replace(BURST, failed_at=3), optim__lr=1e-3)
+    assert not list(rate_too_high(case)) and len(made.asked) <= 40
