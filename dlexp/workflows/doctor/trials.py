@@ -82,6 +82,10 @@ class Trials:
             return Twin(words, trace, before, examined.measure())
         except DlexpError as error:  # the change does not fit this run: the rule looks for other evidence
             return Twin(words, problem=str(error))
+        except RuntimeError as error:
+            if change is None:
+                raise
+            return Twin(words, problem=str(error))  # code of one's own that the change does not fit
 
 
 def _changes_data(word: str) -> bool:
