@@ -15,7 +15,8 @@ from dlexp.data.columns import tensor_of
 from dlexp.specs import ValueSpec
 
 _MOST = 0.1  # share of the samples that stand apart, at most
-_LEAST = 10  # samples that do not
+_LEAST = 10  # samples that do not, and differ from the median: most targets of some data are 0
+_TIMES = 2  # as many of these as of those
 _SIGMAS = 1.4826  # deviations of a normal distribution by its median absolute deviation
 
 
@@ -73,7 +74,7 @@ def outliers_of(name: str, values: NDArray[np.float64], std: float) -> TargetOut
     steps = np.where(inner > 0, outer / np.maximum(inner, 1e-300), 1.0)
     at = int(steps.argmax())
     is_far = away > inner[at]
-    if (~is_far).sum() < _LEAST or not steps[at] > 1:
+    if (~is_far & (away > 0)).sum() < max(_LEAST, _TIMES * is_far.sum()) or not steps[at] > 1:
         return None
     distinct = sorted(set(values[is_far].tolist()), key=lambda one: -abs(one - median))
     robust = float(np.median(away))
