@@ -22,7 +22,7 @@ model=simple_nn data=breast_cancer
 model=tabular_mlp data=diabetes
 model=perceptron data=diabetes
 model=mlp data=synthetic_regression
-model=perceptron data=synthetic_regression
+model=tabular_mlp data=synthetic_regression
 experiment=diabetes_mlp
 experiment=sunspots_mlp
 model=lstm data=synthetic_series

@@ -97,6 +97,7 @@ class ParameterMeasure:
         not_finite: Elements that are NaN or infinite, of itself or of its gradient.
         is_asked: `trainer.freeze` or `trainer.freeze_layers` of the run freezes it.
         is_used: The loss depends on it, in evaluation or in training mode.
+        digits: Binary digits of its number format: 24 of fp32, 11 of fp16, 8 of bf16.
     """
 
     name: str
@@ -109,6 +110,7 @@ class ParameterMeasure:
     not_finite: int = 0
     is_asked: bool = False
     is_used: bool = True
+    digits: int = 24
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ class Trace:
         epochs: The columns of metrics.csv of each epoch that ended in between, without those of time.
         failed_in: What was not finite first: data, weight, layer, loss or gradient; "" if it is unknown.
         failed_name: Its name: inputs or targets, a layer or a parameter.
+        rounded_away: Parameter with fewer than 24 binary digits -> share of its elements that have a gradient, and stay
+            what they were, median over the updates.
     """
 
     losses: Sequence[float]
@@ -250,6 +254,7 @@ class Trace:
     failed_in: str = ""
     failed_name: str = ""
     epochs: Sequence[Mapping[str, float]] = ()
+    rounded_away: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

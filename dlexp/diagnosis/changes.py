@@ -27,18 +27,44 @@ def _unfrozen(networks: nn.ModuleDict) -> None:
 
 
 def _leaky(networks: nn.ModuleDict) -> None:
+    _run_within(networks["model"], _Leaky)
+
+
+def _run_within(network: nn.Module, mode: Callable[[], TorchFunctionMode]) -> None:
+    """Let the forward pass run in a mode."""
     running: list[ExitStack] = []
 
     def enters(*_: Any) -> None:
         stack = ExitStack()
-        stack.enter_context(_Leaky())
+        stack.enter_context(mode())
         running.append(stack)
 
     def leaves(*_: Any) -> None:
         running.pop().close()
 
-    networks["model"].register_forward_pre_hook(enters)
-    networks["model"].register_forward_hook(leaves, always_call=True)
+    network.register_forward_pre_hook(enters)
+    network.register_forward_hook(leaves, always_call=True)
+
+
+def _in_fp32(networks: nn.ModuleDict) -> None:
+    networks.float()
+    _run_within(networks["model"], _Wide)
+
+
+class _Wide(TorchFunctionMode):
+    """Numbers of 32 bits wherever a network asks for 16."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (torch.Tensor.bfloat16, torch.Tensor.half):
+            return args[0].float()
+        named = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        return func(*map(_widened, args), **named)
+
+
+def _widened(value: Any) -> Any:
+    return torch.float32 if isinstance(value, torch.dtype) and value in (torch.bfloat16, torch.float16) else value
 
 
 class _Leaky(TorchFunctionMode):
@@ -58,6 +84,7 @@ _RECTIFIERS = forms_of("relu")
 BARE = NetworkChange("without the activation of the outputs", _bare)
 UNFROZEN = NetworkChange("with every parameter trained", _unfrozen)
 LEAKY = NetworkChange("with leaky rectifiers", _leaky)
+IN_FP32 = NetworkChange("with weights of 32 bits", _in_fp32)
 
 
 def rescaled(factors: Mapping[str, float]) -> NetworkChange:

@@ -41,6 +41,8 @@ FOLLOWS: Mapping[Fault, tuple[Fault, ...]] = {
         "rate_too_high",
         "rate_too_low",
         "not_finite",
+        "overfitting",
+        "regularization_too_strong",
     ),
     "labels_shuffled": (
         *_NOT_LEARNED,

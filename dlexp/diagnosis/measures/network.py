@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.diagnosis.case import LayerMeasure, ModeLosses, ParameterMeasure
+from dlexp.diagnosis.measures.updates import digits_of
 from dlexp.engine.evaluate import seeded
 from dlexp.networks.inspection.outputs import as_found, innermost, layers_of, recording
 from dlexp.networks.inspection.statistics import ActivationStatistics
@@ -120,6 +121,7 @@ def measure_parameters(
                 bad,
                 name in frozen_until,
                 name in used or not parameter.requires_grad,
+                digits_of(parameter.dtype),
             )
         )
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
+from math import log2, sqrt
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ Number = Tensor | float
 
 _TINY = 1e-30
 _WATCHED = 50  # updates whose weights are compared, evenly spaced
+_FULL_DIGITS = 24  # of fp32
 
 
 def watch(course: Course[str], updates: int) -> Trace:
@@ -65,6 +66,7 @@ class _Trace:
     _clipped: int = 0
     _ratios: dict[str, list[float]] = field(default_factory=dict)
     _gradients: dict[str, list[float]] = field(default_factory=dict)
+    _rounded: dict[str, list[float]] = field(default_factory=dict)
     _sum: dict[str, Tensor] = field(default_factory=dict)
     _squares: float = 0.0
     _watched: int = 0
@@ -99,6 +101,10 @@ class _Trace:
             if gradient is None:
                 continue
             plain = gradient.detach().to_dense().float()
+            if digits_of(weight.dtype) < _FULL_DIGITS and bool(plain.any()):
+                is_asked = plain != 0
+                stays = is_asked & (weight.detach() == before[name])
+                self._rounded.setdefault(name, []).append(float(stays.sum()) / float(is_asked.sum()))
             if weight.dim() > 1:
                 self._gradients.setdefault(name, []).append(float(plain.norm()) / sqrt(plain.numel()))
             self._sum[name] = plain if name not in self._sum else self._sum[name] + plain
@@ -119,7 +125,13 @@ class _Trace:
             self.failure,
             self.failed_in,
             self.failed_name,
+            rounded_away={name: float(np.median(values)) for name, values in self._rounded.items()},
         )
+
+
+def digits_of(dtype: torch.dtype) -> int:
+    """Binary digits of a number format: 24 of fp32, 11 of fp16, 8 of bf16; 24 for formats without fractions."""
+    return 1 - round(log2(torch.finfo(dtype).eps)) if dtype.is_floating_point else _FULL_DIGITS
 
 
 class _Norm:

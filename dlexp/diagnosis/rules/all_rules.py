@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dlexp.diagnosis.judge import Rule
 from dlexp.diagnosis.rules.fit import classes, fit, regularization
 from dlexp.diagnosis.rules.network import batch_norm, memory, outputs, parameters, units
-from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates
-from dlexp.diagnosis.rules.samples import labels, scales, splits
+from dlexp.diagnosis.rules.optimization import depth, length, numbers, rates, rounding
+from dlexp.diagnosis.rules.samples import labels, outliers, scales, splits
 
 RULES: Sequence[Rule] = (
     *numbers.RULES,
+    *rounding.RULES,
     *rates.RULES,
     *depth.RULES,
     *length.RULES,
@@ -24,6 +25,7 @@ RULES: Sequence[Rule] = (
     *classes.RULES,
     *regularization.RULES,
     *scales.RULES,
+    *outliers.RULES,
     *labels.RULES,
     *splits.RULES,
 )

@@ -82,6 +82,10 @@ class Trials:
             return Twin(words, trace, before, examined.measure())
         except DlexpError as error:  # the change does not fit this run: the rule looks for other evidence
             return Twin(words, problem=str(error))
+        except Exception as error:  # code of one's own that a change or another value of its key does not fit
+            if change is None and not any(word.startswith("model.") for word in words):
+                raise
+            return Twin(words, problem=f"{type(error).__name__}: {error}")
 
 
 def _changes_data(word: str) -> bool:

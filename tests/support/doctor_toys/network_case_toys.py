@@ -69,7 +69,7 @@ def weight(name: str = "model.first.weight", **more: Any) -> ParameterMeasure:
 def case(
     start: NetworkMeasure | None = None,
     end: NetworkMeasure | None = None,
-    trials: Mapping[str, float | NetworkMeasure] | None = None,
+    trials: Mapping[str, float | NetworkMeasure | str] | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
@@ -83,7 +83,7 @@ def case(
         start: Before training.
         end: After it, None for a case before training.
         trials: Words or the name of a change -> loss after the trial, or all of its measures; other trials have a loss
-            of 1, as the run itself.
+            of 1, as the run itself; a string is why it cannot be trained.
         settings: Keys besides the usual ones.
         options: Group -> option.
         values: Whether the target is a value.
@@ -103,12 +103,14 @@ def case(
     )
 
 
-def _twins(trials: Mapping[str, float | NetworkMeasure]) -> Callable[..., Twin]:
+def _twins(trials: Mapping[str, float | NetworkMeasure | str]) -> Callable[..., Twin]:
     def twin(
         *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
     ) -> Twin:
         name = " ".join(words) if change is None else change.name
         found = trials.get(name, 1.0)
+        if isinstance(found, str):
+            return Twin(words, problem=found)
         measured = found if isinstance(found, NetworkMeasure) else seen(found)
         return Twin(words, trace(50), measured, measured)
 

@@ -130,6 +130,23 @@ def test_two_restraints_that_promise_nothing_are_enough() -> None:
     assert len(cast_twins(case).asked) == 3  # the run itself, all restraints, the first of them
 
 
+def test_what_is_known_by_heart_alone_is_told_even_if_no_restraint_surely_helps() -> None:
+    end = network(outputs(0.001, count=40), outputs(1.3, count=40))
+    made = {("model.dropout=0.5",): network(0.3, outputs(1.2, count=40))}
+    flat = [1.4, 1.3, 1.25, 1.3, 1.3]
+    found = one(overfitting, case_of(end, made, val_losses=flat))
+    assert found is not None and (found.severity, found.remedy) == ("warning", ("model.dropout=0.5",))
+    found = one(overfitting, case_of(end, val_losses=flat))
+    assert found is not None and found.severity == "warning" and found.remedy == ("trainer.epochs=3",)
+
+
+def test_a_network_that_was_good_in_one_epoch_is_not_only_known_by_heart() -> None:
+    end = network(outputs(0.001, count=40), outputs(1.3, count=40))
+    assert one(overfitting, case_of(end, val_losses=[1.4, 0.5, 1.3, 1.3, 1.3])) is None
+    little = network(outputs(0.4, count=40), outputs(1.3, count=40))
+    assert one(overfitting, case_of(little, val_losses=[1.4, 1.3, 1.3, 1.3])) is None
+
+
 # --- underfitting --------------------------------------------------------------------------------
 
 

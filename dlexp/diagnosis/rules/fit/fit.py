@@ -35,6 +35,7 @@ _BETTER, _SURE = 0.15, 0.05  # share of the validation loss that a trial saves, 
 _BEST_BETTER = 0.1  # the same at the best epochs, whose weights are used
 _SEVERE = 0.4
 _FIRST = 0.95  # of the best gain: among remedies that are equally good the one with the fewest words is taken
+_NOTHING, _NO_BETTER = 0.05, 0.75  # training and validation loss by that of constant answers, of what is known by heart
 _PROBES, _PROMISING = 2, 0.05  # restraints that are tried in any case; one of them must save this share for more
 
 _POOR, _VERY_POOR = 0.2, 0.5  # training loss by that of the best constant answer
@@ -78,6 +79,7 @@ def overfitting(case: Case) -> Iterator[Verdict]:
     """A network that fits its training samples far better than others, while a restraint makes it better for those.
 
     dlexp uses the weights of the best epoch, so that a validation loss which rises afterwards alone costs only time.
+    Where all that was learned was learned by heart, it is told even if no restraint surely helps.
     """
     end, history = case.end, case.history
     if end is None or history is None:
@@ -87,22 +89,36 @@ def overfitting(case: Case) -> Iterator[Verdict]:
     curve = _Curve.of(history.of("val/loss"))
     if not (isfinite(val) and gap > 0 and val > _GAP * train) or room < (_ROOM_RISING if curve.is_rising else _ROOM):
         return
-    found = _best_restraint(case, end, curve)
-    if found is None:
+    by_heart = _by_heart(case, end, curve)
+    tried = _restrained(case, end, curve, is_thorough=bool(by_heart))
+    found = _surely_best(tried)
+    if found is None and not by_heart:
         return
-    is_harm = found.best >= max(_BEST_BETTER, curve.noise)
-    severity: Severity = "note" if not is_harm else "error" if found.best >= _SEVERE else "warning"
+    if found is None:
+        found = max(
+            (one for one in tried if one.last.share >= _PROMISING), key=lambda one: one.last.share, default=None
+        )
+    yield _overfitted(case, curve, found, by_heart, (val / max(train, 1e-12), gap))
+
+
+def _overfitted(
+    case: Case, curve: _Curve, found: _Restrained | None, by_heart: tuple[Evidence, ...], measured: tuple[float, float]
+) -> Verdict:
+    best = -inf if found is None else found.best
+    is_harm = bool(by_heart) or best >= max(_BEST_BETTER, curve.noise)
+    severity: Severity = "note" if not is_harm else "error" if best >= _SEVERE else "warning"
     evidence = [
-        Evidence("validation loss by training loss, last weights", val / max(train, 1e-12), _GAP),
-        Evidence("validation loss above training loss, lower end of the 90 % interval", gap, 0.0),
-        Evidence(
-            "share of the validation loss that a trial with the remedy saves", found.last.share, _BETTER, is_trial=True
-        ),
-        compared("the same at the best epochs", found.best, _BEST_BETTER, is_trial=True),
+        Evidence("validation loss by training loss, last weights", measured[0], _GAP),
+        Evidence("validation loss above training loss, lower end of the 90 % interval", measured[1], 0.0),
+        *by_heart,
     ]
     if curve.is_rising:
-        evidence.insert(2, Evidence("rise of the validation loss after its best epoch, share", curve.rise, _RISE))
-    yield Verdict(
+        evidence.append(Evidence("rise of the validation loss after its best epoch, share", curve.rise, _RISE))
+    if found is not None:
+        measure = "share of the validation loss that a trial with the remedy saves"
+        evidence.append(compared(measure, found.last.share, _BETTER, is_trial=True))
+        evidence.append(compared("the same at the best epochs", found.best, _BEST_BETTER, is_trial=True))
+    return Verdict(
         "overfitting",
         severity,
         "The network learns its training samples by heart."
@@ -110,7 +126,7 @@ def overfitting(case: Case) -> Iterator[Verdict]:
         else "The network learns its training samples by heart after its best epoch, whose weights are used.",
         tuple(evidence),
         "It has more freedom than the training samples can fix.",
-        found.words,
+        found.words if found is not None else fewer_epochs(case, curve.best_epoch) or next(iter(restraints(case)), ()),
         action="More training samples help most.",
         confidence=0.9 if curve.is_rising else 0.7,
         epoch=curve.best_epoch if curve.is_rising else None,
@@ -118,8 +134,22 @@ def overfitting(case: Case) -> Iterator[Verdict]:
     )
 
 
-def _best_restraint(case: Case, end: NetworkMeasure, curve: _Curve) -> _Restrained | None:
-    """Of the remedies that surely help, the one that helps most; of nearly equal ones that with fewer words."""
+def _by_heart(case: Case, end: NetworkMeasure, curve: _Curve) -> tuple[Evidence, ...]:
+    """A training loss of about 0 beside a validation loss about that of constant answers, in every epoch; () if not."""
+    train, val = shortfall(case, end.train), shortfall(case, end.val)
+    known = end.val.metrics.get("loss", inf)
+    best = val * curve.best / known if isfinite(known) and known > 0 else val  # in the units of the loss of the run
+    if not end.val.sample_losses or train > _NOTHING or min(val, best) < _NO_BETTER:
+        return ()
+    return (
+        Evidence("training loss by that of the best constant answer", train, _NOTHING, "below"),
+        Evidence("validation loss by that of the best constant answer, last weights", val, _NO_BETTER),
+        Evidence("the same in the best epoch", best, _NO_BETTER),
+    )
+
+
+def _restrained(case: Case, end: NetworkMeasure, curve: _Curve, *, is_thorough: bool) -> list[_Restrained]:
+    """Trials with the restraints that there are; not all of them where the first ones promise little."""
     start = start_of_trials(case)
     own_twin = case.twin(start=start)
     own = own_twin.after or end
@@ -135,11 +165,16 @@ def _best_restraint(case: Case, end: NetworkMeasure, curve: _Curve) -> _Restrain
     for number, words in enumerate(restraints(case), start=1):
         if (one := judged(case.twin(*words, start=start))) is not None:
             tried.append(replace(one, words=words))
-        if number == _PROBES and all(one.last.share < _PROMISING for one in tried):
+        if number == _PROBES and not is_thorough and all(one.last.share < _PROMISING for one in tried):
             break
     if words := fewer_epochs(case, curve.best_epoch) if curve.is_rising else ():
         one = judged(case.twin(*words, updates=curve.best_epoch * case.facts.updates_per_epoch))
         tried += [replace(one, words=words)] if one is not None else []
+    return tried
+
+
+def _surely_best(tried: Sequence[_Restrained]) -> _Restrained | None:
+    """Of the remedies that surely help, the one that helps most; of nearly equal ones that with fewer words."""
     helpful = [one for one in tried if one.last.share >= _BETTER and one.last.low >= _SURE]
     if not helpful:
         return None

@@ -8,6 +8,7 @@ from dlexp.diagnosis.case import Case, NetworkMeasure
 from dlexp.diagnosis.changes import LEAKY, rescaled, unbiased
 from dlexp.diagnosis.layer_measures import ActivationMeasure
 from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof, other_values, slower
+from dlexp.diagnosis.rules.network.revival import revivals
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import Severity
 
@@ -31,8 +32,10 @@ def dead_units(case: Case) -> Iterator[Verdict]:
         return
     before = _same_place(case.start, worst)
     died = before is not None and case.end is not None and before.dead_share < worst.dead_share / 2
-    options = _revivals(case, worst, died=died) if worst.dead_share >= _DEAD else ()
-    proof = best_proof(case, options, _BETTER)
+    proof = None
+    if worst.dead_share >= _DEAD:  # words are better than a change of the code, even if they save less
+        words = revivals(case, died=died)
+        proof = best_proof(case, words, _BETTER) or best_proof(case, _changes(case, worst, words, died=died), _BETTER)
     found = Evidence(f"dead units of {worst.place}, share of {worst.units}", worst.dead_share, _SOME)
     first = () if before is None else (Evidence(f"dead units of {worst.place} before training", before.dead_share),)
     if proof is None:
@@ -93,22 +96,15 @@ def _confidence(worst: ActivationMeasure, proof: Proof | None, *, died: bool) ->
     return min(0.75 if died else 0.95, 0.6 + 0.35 * worst.dead_share)
 
 
-def _revivals(case: Case, worst: ActivationMeasure, *, died: bool) -> Iterator[Option]:
-    """What may keep units alive: the words first, a change of the code for networks without such words."""
-    if died:
-        yield from slower(case)
-    words = [
-        *other_values(case, "model.activation", ("leaky_relu_0.1",)),
-        *other_values(case, "model.ffn", ("gelu",)),
-        *(other_values(case, "model.init", ("auto",)) if not died else ()),
-    ]
-    yield from words
+def _changes(case: Case, worst: ActivationMeasure, words: Sequence[Option], *, died: bool) -> Iterator[Option]:
+    """Changes of the code that may keep units alive, for networks without words that do."""
     layers = tuple(
         one.after for one in (case.start.activations if case.start else ()) if one.after and one.silent_share >= _DEAD
     )
     if layers and not died:
         yield Option(change=unbiased(layers))
-    if not words and worst.function == "relu":
+    is_given = any(word.startswith("model.") for option in words for word in option.words)
+    if not is_given and worst.function == "relu":
         yield Option(change=LEAKY)
 
 

@@ -38,14 +38,17 @@ class Net(nn.Module):
                 self.second.weight.mul_(20)
             if fault == "large":
                 self.head.weight.mul_(60)
+        if fault == "half":
+            self.bfloat16()
         if fault == "frozen":
             self.first.requires_grad_(False)
             self.second.requires_grad_(False)
 
     def forward(self, x):
+        x = x.bfloat16() if self.fault == "half" else x
         x = self.activation(self.first(x.flatten(1)))
         x = self.activation(self.norm(self.second(x)))
-        x = self.head(x.detach() if self.fault == "cut" else x)
+        x = self.head(x.detach() if self.fault == "cut" else x).float()
         if self.fault in ("softmax", "log_softmax"):
             return getattr(F, self.fault)(x, dim=1)
         return {"sigmoid_end": torch.sigmoid, "relu_end": F.relu}.get(self.fault, nn.Identity())(x)

@@ -20,6 +20,7 @@ PLANTED = [
     ("extra", DIGITS, "unused_parameters"),
     ("cut", DIGITS, "unused_parameters"),
     ("stale", DIGITS, "batch_norm_small_batch"),
+    ("half", (*DIGITS, "optim.lr=3e-4", "trainer.epochs=15"), "low_precision"),
 ]
 FAMILY = {code for *_, code in PLANTED} | {"fading_memory"}
 

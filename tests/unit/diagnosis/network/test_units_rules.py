@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from doctor_toys.network_case_toys import case, relu, seen
 
+from dlexp.diagnosis.case import NetworkMeasure
 from dlexp.diagnosis.changes import LEAKY, unbiased
 from dlexp.diagnosis.layer_measures import ActivationMeasure
 from dlexp.diagnosis.rules.network.units import dead_units, saturated_units
@@ -34,6 +35,24 @@ def test_a_network_of_ones_own_has_an_action_where_no_word_mends_it(change: str)
     assert found.severity == "error"
     assert found.remedy == ()
     assert "first" in found.action
+
+
+def test_a_key_of_ones_own_network_is_a_word_even_where_a_change_of_the_code_saves_more() -> None:
+    sick = seen(activations=[relu(20)])
+    trials: dict[str, float | NetworkMeasure | str] = {
+        "model.act=leaky_relu_0.1": "KeyError: leaky_relu_0.1", "model.act=leaky_relu": 0.97, "model.act=gelu": 0.5,
+        unbiased(("first",)).name: 0.1,
+    }  # fmt: skip
+    (found,) = dead_units(case(sick, sick, trials, settings={"model.act": "relu"}))
+    assert (found.severity, found.remedy) == ("error", ("model.act=gelu",))
+
+
+def test_a_negative_bias_that_is_a_key_is_set_to_0() -> None:
+    sick = seen(activations=[relu(20)])
+    (found,) = dead_units(case(sick, sick, {"model.bias=0": 0.3}, settings={"model.bias": -6.0}))
+    assert found.remedy == ("model.bias=0",)
+    (found,) = dead_units(case(sick, sick, {"model.bias=0": 0.3}, settings={"model.bias": 0.5}))
+    assert found.remedy == ()
 
 
 @pytest.mark.parametrize("dead", [0, 4])
