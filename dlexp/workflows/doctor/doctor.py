@@ -94,9 +94,10 @@ def report_of(case: Case, found: Sequence[Verdict], words: Sequence[str], reques
 def _line_of_run(run: RunDir, remedy: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
     if not remedy:
         return ""
+    words = with_changes(request.words, remedy)
     if is_from_python:
-        return f"dlexp.load({str(run.path)!r}).repeat({', '.join(map(repr, remedy))})"
-    return command("train", "--from", run.path, *remedy, *request.options)
+        return f"dlexp.load({str(run.path)!r}).repeat({', '.join(map(repr, words))})"
+    return command("train", "--from", run.path, *words, *request.options)
 
 
 def _line_of_words(words: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:

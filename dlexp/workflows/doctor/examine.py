@@ -20,6 +20,7 @@ from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Tra
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
+from dlexp.text.quoting import value
 from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.history import read_history
 from dlexp.workflows.doctor.trials import Trials
@@ -51,6 +52,11 @@ class ExamineRequest:
     options: tuple[str, ...] = ()
     say: Callable[[str], None] = field(default=lambda text: None)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The overrides as KEY=VALUE, which trials and remedies repeat: the data may have moved."""
+        return tuple(f"{key}={value(content)}" for key, content in self.changes.items())
+
 
 def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     """Everything that is measured of a run; its directory is left as it is.
@@ -73,7 +79,7 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     end, last, stored = _at_end(run, config, request, bundle, notes)
 
     def configure(words: tuple[str, ...]) -> RunConfig:
-        return repeat(run.path, words, catalog)[0]
+        return repeat(run.path, with_changes(request.words, words), catalog)[0]
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
     history = read_history(run, config)
