@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -56,6 +56,12 @@ class ExamineRequest:
     def words(self) -> tuple[str, ...]:
         """The overrides as KEY=VALUE, which trials and remedies repeat: the data may have moved."""
         return tuple(f"{key}={value(content)}" for key, content in self.changes.items())
+
+
+def typed_options(config_dirs: Iterable[str | Path], trust: Iterable[str]) -> tuple[str, ...]:
+    """The options of a command line that finds these directories and trusts these packages."""
+    pairs = [("--config-dir", str(folder)) for folder in config_dirs] + [("--trust", package) for package in trust]
+    return tuple(part for pair in pairs for part in pair)
 
 
 def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
