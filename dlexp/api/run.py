@@ -313,13 +313,13 @@ class Run:
         """
         argument = self._data_of(data, target)
         changes = evaluation_changes([*override_words(overrides), *argument.words])
-        trusted = trusted_of_call(self._trust)
         with session(argument.given):
             from dlexp.api.progress import say_of
             from dlexp.workflows.doctor.doctor import doctor_run
-            from dlexp.workflows.doctor.examine import ExamineRequest
+            from dlexp.workflows.doctor.examine import ExamineRequest, typed_options
 
-            request = ExamineRequest(changes, trusted, allow_changes, say=say_of(progress))
+            say, options = say_of(progress), typed_options((), self._trust)
+            request = ExamineRequest(changes, trusted_of_call(self._trust), allow_changes, options=options, say=say)
             return DoctorResult(doctor_run(self.path, catalog_of(()), request))
 
     @explains_its_arguments

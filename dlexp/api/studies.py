@@ -117,14 +117,18 @@ def doctor(
         The findings and the table of checks; nothing is written.
     """
     catalog, words = catalog_of(config_dirs), override_words(overrides)
+    if words and "=" not in words[0]:
+        rule, remedy = "must be KEY=VALUE; a run has a doctor of its own", f"Use dlexp.load({words[0]!r}).doctor()"
+        raise ConfigError.one(words[0], "", rule, remedy, code="invalid-syntax")
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
     with session(argument.given):
         from dlexp.api.progress import say_of
-        from dlexp.workflows.doctor.examine import ExamineRequest
+        from dlexp.workflows.doctor.examine import ExamineRequest, typed_options
         from dlexp.workflows.doctor.preflight import preflight
 
-        request = ExamineRequest(trusted=trusted, say=say_of(progress))
+        options = typed_options(config_dirs, trust)
+        request = ExamineRequest(trusted=trusted, options=options, say=say_of(progress))
         return DoctorResult(preflight(typed, catalog, request).as_dict())
 
 

@@ -44,7 +44,8 @@ def handed_over(kind: str, option: str, instead: str) -> object:
     if found is None:
         rule = f"is {kind} handed over in Python, which the run does not keep"
         remedy = (
-            "Hand it over again in Python: run.evaluate(data=...), run.resume(data=...) or dlexp.train(data=...). "
+            "Hand it over again in Python: run.evaluate(data=...), run.doctor(data=...), run.resume(data=...) "
+            "or dlexp.train(data=...). "
             f"On the command line, save it to a file and train with {instead}"
         )
         raise ConfigError.one("data", option, rule, remedy, code="missing-value")

@@ -26,6 +26,8 @@ from dlexp.workflows.doctor.suspected_labels import list_suspects
 SCHEMA = 1  # of doctor.json
 _HANDED_OVER = ("dataframe", "text_dataframe", "ndarrays")  # data of a Python program, which no command line has
 
+_IN_PYTHON = {"--config-dir": "config_dirs", "--trust": "trust"}
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -62,7 +64,7 @@ def examine_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> Diag
     run = RunDir.find(folder)
     case = case_of_run(run, catalog, request)
     found = judge(case, RULES)
-    is_from_python = case.facts.options.get("data") in _HANDED_OVER
+    is_from_python = is_handed_over(case)
     return Diagnosis(case, tuple(found), tuple(_line_of_run(run, one.remedy, request, is_from_python) for one in found))
 
 
@@ -86,21 +88,38 @@ def examine_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
 
 def report_of(case: Case, found: Sequence[Verdict], words: Sequence[str], request: ExamineRequest) -> Diagnosis:
     """The verdicts about a configuration, with the lines that train it with their remedies."""
-    is_from_python = case.facts.options.get("data") in _HANDED_OVER
-    lines = (_line_of_words(with_changes(words, one.remedy), request, is_from_python) for one in found if one.remedy)
+    is_from_python = is_handed_over(case)
+    lines = (line_of_words(with_changes(words, one.remedy), request, is_from_python) for one in found if one.remedy)
     return Diagnosis(case, tuple(found), tuple(next(lines) if one.remedy else "" for one in found))
 
 
 def _line_of_run(run: RunDir, remedy: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
     if not remedy:
         return ""
+    words = with_changes(request.words, remedy)
     if is_from_python:
-        return f"dlexp.load({str(run.path)!r}).repeat({', '.join(map(repr, remedy))})"
-    return command("train", "--from", run.path, *remedy, *request.options)
+        trust = f", {', '.join(_arguments(request, ('--trust',)))}" if "--trust" in request.options else ""
+        given = ", ".join([*map(repr, words), "data=...", *_arguments(request, ("--config-dir",))])
+        return f"dlexp.load({str(run.path)!r}{trust}).repeat({given})"
+    return command("train", "--from", run.path, *words, *request.options)
 
 
-def _line_of_words(words: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
+def is_handed_over(case: Case) -> bool:
+    """Whether the data is that of a Python program."""
+    return case.facts.options.get("data") in _HANDED_OVER
+
+
+def line_of_words(words: Sequence[str], request: ExamineRequest, is_from_python: bool) -> str:
+    """The command that trains with the words, or the call where the data is that of a Python program."""
     if is_from_python:
         typed = [repr(word) for word in words if not word.startswith("data=")]
-        return f"dlexp.train({', '.join([*typed, 'data=...'])})"
+        more = _arguments(request, ("--config-dir", "--trust"))
+        return f"dlexp.train({', '.join([*typed, 'data=...', *more])})"
     return command("train", *words, *request.options)
+
+
+def _arguments(request: ExamineRequest, names: Sequence[str]) -> list[str]:
+    """The options of these names as arguments of Python."""
+    pairs = list(zip(request.options[::2], request.options[1::2], strict=True))
+    values = {name: [text for option, text in pairs if option == name] for name in names}
+    return [f"{_IN_PYTHON[name]}={texts!r}" for name, texts in values.items() if texts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -20,6 +20,7 @@ from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Tra
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
+from dlexp.text.quoting import command, value
 from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.history import read_history
 from dlexp.workflows.doctor.trials import Trials
@@ -51,6 +52,17 @@ class ExamineRequest:
     options: tuple[str, ...] = ()
     say: Callable[[str], None] = field(default=lambda text: None)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The overrides as KEY=VALUE, which trials and remedies repeat: the data may have moved."""
+        return tuple(f"{key}={value(content)}" for key, content in self.changes.items())
+
+
+def typed_options(config_dirs: Iterable[str | Path], trust: Iterable[str]) -> tuple[str, ...]:
+    """The options of a command line that finds these directories and trusts these packages."""
+    pairs = [("--config-dir", str(folder)) for folder in config_dirs] + [("--trust", package) for package in trust]
+    return tuple(part for pair in pairs for part in pair)
+
 
 def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     """Everything that is measured of a run; its directory is left as it is.
@@ -71,14 +83,26 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     start = examined.measure() if knows_start else None
     first = examined.train(updates) if knows_start else None
     end, last, stored = _at_end(run, config, request, bundle, notes)
+    notes += _unfinished(run)
 
     def configure(words: tuple[str, ...]) -> RunConfig:
-        return repeat(run.path, words, catalog)[0]
+        return repeat(run.path, with_changes(request.words, words), catalog)[0]
 
     twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
     history = read_history(run, config)
     constant, ideal = examined.constant_loss(), examined.ideal()
     return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
+
+
+def _unfinished(run: RunDir) -> list[str]:
+    """A note where more epochs may follow those that are judged."""
+    status = run.status()
+    done = f"after {status.epoch} of {counted(status.epochs, 'epoch')}"
+    if status.state == "running":
+        return [f"the run is still running: it was judged {done}"]
+    if status.state == "interrupted":
+        return [f"the run was interrupted {done}; to continue it: {command('train', '--resume', run.path)}"]
+    return []
 
 
 def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Case:
@@ -145,7 +169,8 @@ def _at_end(
         notes.append(f"the stored weights are unknown: {error}")
         return None, None, None
     if saved is None:
-        notes.append("no weights are stored: the run has finished no epoch")
+        is_new = run.status().epoch == 0
+        notes.append(f"no weights are stored: {'the run has finished no epoch' if is_new else 'they were removed'}")
         return None, None, None
     examined, _ = _at_start(config, request, bundle)
     try:

@@ -20,7 +20,6 @@ from dlexp.diagnosis.rules.all_rules import RULES
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.runtime.seed import kept_randomness
-from dlexp.text.quoting import command
 from dlexp.workflows.data.check import find_in_data
 from dlexp.workflows.doctor.checks import (
     Check,
@@ -37,7 +36,7 @@ from dlexp.workflows.doctor.checks import (
     check_time,
     numbers_in,
 )
-from dlexp.workflows.doctor.doctor import Diagnosis, report_of
+from dlexp.workflows.doctor.doctor import Diagnosis, is_handed_over, line_of_words, report_of
 from dlexp.workflows.doctor.examine import ExamineRequest, case_of_words, with_changes
 from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.memorizing import memorize
@@ -110,7 +109,7 @@ def preflight(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -
         text = f"{counted(left_out, 'trial')} of the rules had no time: dlexp doctor makes all of them after the run"
         notes = (*notes, text)
     diagnosis = report_of(replace(case, notes=(*notes, *case.notes)), found, words, request)
-    return Preflight(tuple(checks), diagnosis, command("train", *typed, *request.options))
+    return Preflight(tuple(checks), diagnosis, line_of_words(typed, request, is_handed_over(case)))
 
 
 def _resolved(

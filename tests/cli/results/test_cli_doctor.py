@@ -122,3 +122,31 @@ def test_mistakes_of_the_line(fault: str, capsys: pytest.CaptureFixture[str]) ->
     line_refused(capsys, "doctor", "model=resnet81", code="unknown-option", where="model", remedy="resnet18")
     line_refused(capsys, "doctor", "mine.yaml", code="invalid-value", where="RUN", remedy="--config")
     line_refused(capsys, "doctor", fault, "--config", "mine.yaml", code="cannot-combine", where="--config")
+
+
+def test_the_lines_of_a_run_whose_data_moved_name_the_new_place(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{i % 7},{(5 * i) % 11},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
+    Path("old.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
+    csv = ("data=csv", "data.path=old.csv", "data.target=label", "model=mlp", "model.hidden=[8]", "trainer.device=cpu")
+    assert typed("train", "-q", *csv, "trainer.epochs=2", "optim.lr=100", "-o", "run") == 0
+    Path("old.csv").rename("new place.csv")
+    found = answered(capsys, "doctor", "run", "data.path=new place.csv")
+    lines = [shlex.split(one["line"]) for one in found["findings"] if one["line"]]
+    assert lines and all('data.path="new place.csv"' in words for words in lines)
+    assert typed(*lines[0][1:], "--dry-run") == 0  # without the place it would ask for the old one
+
+
+@pytest.mark.parametrize(
+    ("epoch", "note"),
+    [(3, "no weights are stored: they were removed"), (1, "interrupted after 1 of 3 epochs; to continue")],
+)
+def test_a_note_says_what_is_not_there_yet_or_any_more(
+    fault: str, epoch: int, note: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(Path(fault) / "checkpoints")
+    status = Path(fault) / "status.json"
+    state = {"epoch": epoch, "state": "finished" if epoch == 3 else "interrupted"}
+    status.write_text(json.dumps(json.loads(status.read_text()) | state))
+    notes = answered(capsys, "doctor", fault)["notes"]
+    assert any(note in one for one in notes), notes
+    assert all(f"--resume {fault}" in one or "--resume outputs" in one for one in notes if "continue" in one)

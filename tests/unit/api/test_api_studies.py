@@ -45,6 +45,20 @@ def test_the_doctor_before_and_after_a_run(frame: pd.DataFrame) -> None:
     assert caught.value.problems[0].code == "not-supported"
 
 
+def test_the_lines_of_the_doctor_name_the_data_of_python_and_what_is_trusted(frame: pd.DataFrame) -> None:
+    before = dlexp.doctor(*SMALL, "optim.lr=1000", data=frame, target="y", trust=("nets",), progress=False)
+    lines = [before.report["line"], *(line for line in before.findings["line"] if line)]
+    assert len(lines) > 1 and all(line.startswith("dlexp.train('model=mlp', ") for line in lines)
+    assert all(line.endswith(", data=..., trust=['nets'])") for line in lines)
+    run = dlexp.train(*SMALL, "optim.lr=1000", data=frame, target="y", trust=("nets",), progress=False)
+    found = [line for line in run.doctor(progress=False).findings["line"] if line]
+    start = f"dlexp.load({str(run.path)!r}, trust=['nets']).repeat("
+    assert found and all(line.startswith(start) and line.endswith(", data=...)") for line in found)
+    with pytest.raises(dlexp.ConfigError) as caught:
+        dlexp.doctor("latest")
+    assert "dlexp.load('latest').doctor()" in str(caught.value)
+
+
 @pytest.mark.slow
 def test_a_study_runs_in_a_process_of_its_own(frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     words = (*SMALL, "optim=adamw", "search.confirm_top=0")

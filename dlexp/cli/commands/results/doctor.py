@@ -36,24 +36,22 @@ def doctor(
 
     common = common_options(config_dir, trust)
     catalog = catalog_of(common)
-    options = [part for folder in config_dir or () for part in ("--config-dir", str(folder))]
-    options += [part for package in trust or () for part in ("--trust", package)]
     typed = tuple(run_or_overrides or ())
     is_run = "=" not in typed[0] if typed else not config_file
     if is_run:
         name, changes = (typed[0], typed[1:]) if typed else ("latest", ())
-        _after(name, changes, config_file, catalog, _Call(allow_changes, trust, tuple(options), quiet, json))
+        _after(name, changes, config_file, catalog, _Call(allow_changes, config_dir, trust, quiet, json))
     else:
-        _before(typed, config_file, catalog, _Call(allow_changes, trust, tuple(options), quiet, json))
+        _before(typed, config_file, catalog, _Call(allow_changes, config_dir, trust, quiet, json))
 
 
 class _Call:
     """The options of the command."""
 
     def __init__(
-        self, allow_changes: bool, trust: list[str] | None, options: tuple[str, ...], quiet: bool, json: bool
+        self, allow_changes: bool, config_dirs: list[Path] | None, trust: list[str] | None, quiet: bool, json: bool
     ) -> None:
-        self.allow_changes, self.trust, self.options = allow_changes, tuple(trust or ()), options
+        self.allow_changes, self.config_dirs, self.trust = allow_changes, tuple(config_dirs or ()), tuple(trust or ())
         self.is_quiet, self.as_json = quiet or json, json
 
 
@@ -107,6 +105,7 @@ def _before(words: Sequence[str], files: Sequence[Path] | None, catalog: Catalog
 
 def _request(call: _Call, say: Any, changes: dict[str, Any]) -> Any:
     from dlexp.config.nodes import trusted_packages
-    from dlexp.workflows.doctor.examine import ExamineRequest
+    from dlexp.workflows.doctor.examine import ExamineRequest, typed_options
 
-    return ExamineRequest(changes, trusted_packages(call.trust), call.allow_changes, options=call.options, say=say)
+    options = typed_options(call.config_dirs, call.trust)
+    return ExamineRequest(changes, trusted_packages(call.trust), call.allow_changes, options=options, say=say)

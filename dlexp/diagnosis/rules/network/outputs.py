@@ -20,6 +20,7 @@ from dlexp.types import as_tensor
 _START_OF_CLASSES, _START_OF_VALUES = 2.0, 5.0
 _LEAST_EXCESS = 1.0  # of a loss: two classes have a constant loss of 0.69, of which twice is not much
 _WASTED = 3  # updates until the loss is below that of constant outputs; after a usual start it is so at once
+_NEAR_ZERO = 2.0  # the largest output of usual initial weights; smaller ones cannot start much lower
 _SHRUNK = 0.1  # factor of the weights of the output layer in a trial
 _BETTER = 0.9  # of the training loss of the run after as many updates
 _ALL = 0.99  # of the samples
@@ -43,7 +44,7 @@ def bad_initial_loss(case: Case) -> Iterator[Verdict]:
         return
     first = start.train.metrics.get("loss", float("nan"))
     limit = max((_START_OF_VALUES if case.classes is None else _START_OF_CLASSES) * constant, constant + _LEAST_EXCESS)
-    if not isfinite(first) or first <= limit:
+    if not isfinite(first) or first <= limit or max(-start.train.lowest, start.train.highest) < _NEAR_ZERO:
         return
     wasted = _updates_above(case, constant)
     proof = best_proof(case, _smaller_outputs(case, start), _BETTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -21,24 +22,35 @@ def end(function: str) -> ActivationMeasure:
 
 @pytest.mark.parametrize(("loss", "lost", "severity"), [(9.0, 20, "warning"), (9.0, 0, "note"), (4.0, 20, None)])
 def test_a_first_loss_far_above_that_of_constant_outputs(loss: float, lost: int, severity: str | None) -> None:
-    found = list(bad_initial_loss(case(seen(loss, parameters=[weight("model.head.weight")]), updates_lost=lost)))
+    found = list(
+        bad_initial_loss(case(seen(loss, parameters=[weight("model.head.weight")], lowest=-9.0), updates_lost=lost))
+    )
     assert [one.severity for one in found] == ([severity] if severity else [])
     if found:
         assert found[0].layer == "head"
 
 
 def test_a_first_loss_is_mended_by_another_initialization() -> None:
-    (found,) = bad_initial_loss(case(seen(9.0), None, {"model.init=auto": 0.5}, settings={"model.init": "normal"}))
+    (found,) = bad_initial_loss(
+        case(seen(9.0, lowest=-9.0), None, {"model.init=auto": 0.5}, settings={"model.init": "normal"})
+    )
     assert (found.severity, found.remedy) == ("warning", ("model.init=auto",))
 
 
 def test_values_may_start_further_from_a_constant_than_classes() -> None:
-    assert not list(bad_initial_loss(case(seen(3.4), values=True, constant_loss=1.0, updates_lost=20)))
-    assert list(bad_initial_loss(case(seen(8.0), values=True, constant_loss=1.0, updates_lost=20)))
+    assert not list(bad_initial_loss(case(seen(3.4, lowest=-9.0), values=True, constant_loss=1.0, updates_lost=20)))
+    assert list(bad_initial_loss(case(seen(8.0, lowest=-9.0), values=True, constant_loss=1.0, updates_lost=20)))
+
+
+def test_outputs_near_zero_are_no_bad_start_whatever_the_loss() -> None:
+    start = seen(90.0, lowest=-9.0)
+    small = replace(start, train=replace(start.train, lowest=-0.4, highest=0.4))  # of networks that learn an alignment
+    assert list(bad_initial_loss(case(start, updates_lost=20)))
+    assert not list(bad_initial_loss(case(small, updates_lost=20)))
 
 
 def test_nothing_is_said_where_no_constant_loss_is_known() -> None:
-    assert not list(bad_initial_loss(case(seen(90.0), constant_loss=None)))
+    assert not list(bad_initial_loss(case(seen(90.0, lowest=-9.0), constant_loss=None)))
 
 
 def test_a_softmax_before_cross_entropy_is_proven_by_training_without_it() -> None:
