@@ -59,4 +59,6 @@ def _is_turned(verdict: Verdict, found: Sequence[Verdict]) -> bool:
 
 
 def _as_consequence(verdict: Verdict, root: Verdict) -> Verdict:
-    return replace(verdict, severity="note", cause=f"It follows from {root.code}. {verdict.cause}")
+    """What mends the root mends it too, so that two findings of one fault do not ask for two things."""
+    cause = f"It follows from {root.code}. {verdict.cause}"
+    return replace(verdict, severity="note", cause=cause, remedy=root.remedy or verdict.remedy)

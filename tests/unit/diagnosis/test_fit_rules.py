@@ -297,7 +297,7 @@ def test_augmentation_that_helps_is_not_told() -> None:
 def test_before_a_run_changes_of_samples_that_only_need_more_epochs_are_not_told() -> None:
     """In three epochs a network learns more without them; in twice as many it learns as much with them."""
     settings = {"data.augment": ["flip", {"rotate": 10}]}
-    made = {("data.augment=none",): network(0.05, 0.2)}
+    made: dict[tuple[str, ...], Any] = {("data.augment=none",): network(0.05, 0.2)}
     case = case_of(None, {**made, (): network(0.4, 0.5)}, settings=settings)
     longer = (f"trainer.epochs={2 * case.facts.epochs}",)
     shown = one(augmentation_too_strong, case_of(None, {**made, (): network(0.4, 0.5)}, settings=settings))

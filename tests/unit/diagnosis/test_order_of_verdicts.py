@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import permutations, product
 from typing import get_args
 
@@ -113,3 +114,12 @@ def _reached_from(code: Fault, edges: Mapping[Fault, set[Fault]]) -> set[Fault]:
             found.add(one)
             waiting += edges.get(one, set())
     return found
+
+
+def test_what_mends_the_root_is_the_remedy_of_all_that_follows() -> None:
+    root = replace(told("rate_too_high"), remedy=("optim.lr=0.1",))
+    found = ordered([replace(told("dead_units"), remedy=("optim.lr=1",)), root])
+    assert [one.remedy for one in found] == [("optim.lr=0.1",)] * 2
+    assert ordered([replace(told("dead_units"), remedy=("optim.lr=1",)), told("rate_too_high")])[1].remedy == (
+        "optim.lr=1",
+    )
