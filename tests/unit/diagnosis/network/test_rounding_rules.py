@@ -74,10 +74,10 @@ class _Half(nn.Module):
 
 
 def test_a_network_of_16_bits_computes_in_32_with_the_same_weights() -> None:
-    networks = nn.ModuleDict({"model": _Half()})
-    weights = networks["model"].layer.weight.detach().float().clone()
-    IN_FP32.apply(networks)
-    answer = networks["model"](torch.ones(4, 3))
+    network = _Half()
+    weights = network.layer.weight.detach().float().clone()
+    IN_FP32.apply(nn.ModuleDict({"model": network}))
+    answer = network(torch.ones(4, 3))
     assert answer.dtype == torch.float32
-    assert torch.equal(networks["model"].layer.weight, weights)
+    assert torch.equal(network.layer.weight, weights)
     assert torch.ones(1).bfloat16().dtype == torch.bfloat16  # nothing remains after the forward pass
