@@ -119,6 +119,7 @@ def test_mistakes_of_the_line(fault: str, capsys: pytest.CaptureFixture[str]) ->
     line_refused(capsys, "doctor", "nosuch", code="not-found")
     line_refused(capsys, "doctor", fault, "optim.lr=1", code="not-supported", where="optim.lr")
     line_refused(capsys, "doctor", fault, fault, code="invalid-syntax")
+    line_refused(capsys, "doctor", "trainer.device=cpu", fault, code="invalid-syntax", remedy=f"doctor {fault} trainer")
     line_refused(capsys, "doctor", "model=resnet81", code="unknown-option", where="model", remedy="resnet18")
     line_refused(capsys, "doctor", "mine.yaml", code="invalid-value", where="RUN", remedy="--config")
     line_refused(capsys, "doctor", fault, "--config", "mine.yaml", code="cannot-combine", where="--config")

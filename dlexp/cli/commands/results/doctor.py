@@ -89,6 +89,7 @@ def _before(words: Sequence[str], files: Sequence[Path] | None, catalog: Catalog
     from dlexp.cli.views.results import doctor as view
     from dlexp.config.compose import load
 
+    _refuse_late_run(words)
     typed = words_of(tuple(words), files, catalog)
     load(typed, catalog)  # raises an error before torch is imported
     from dlexp.workflows.doctor.preflight import preflight
@@ -101,6 +102,18 @@ def _before(words: Sequence[str], files: Sequence[Path] | None, catalog: Catalog
         view.checks_before(content)
     if not content["may_start"]:
         raise typer.Exit(_CANNOT_BE_GOOD)
+
+
+def _refuse_late_run(words: Sequence[str]) -> None:
+    """Raise ConfigError for a run that comes after overrides."""
+    from dlexp.artifacts.runs.run_dir import named_run
+    from dlexp.errors import ConfigError
+    from dlexp.text.quoting import command
+
+    for word in words:
+        if "=" not in word and word != "latest" and (named_run(word) / "config.yaml").is_file():
+            remedy = f"Type: {command('doctor', word, *(each for each in words if each != word))}"
+            raise ConfigError.one(word, "", "is a run, which comes before its overrides", remedy, code="invalid-syntax")
 
 
 def _request(call: _Call, say: Any, changes: dict[str, Any]) -> Any:
