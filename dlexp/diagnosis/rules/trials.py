@@ -64,7 +64,10 @@ def reached_by_run(case: Case) -> Reached:
 
 
 def without_knowledge(case: Case) -> Reached:
-    """The losses before training, or those of constant predictions where they are known and lower."""
+    """The losses of constant predictions, or those before training where no constant is known.
+
+    Weights that were trained before know something at the start, so that their first loss is no measure of a good one.
+    """
     start = case.start or case.twin().before
     if start is None:
         return Reached(inf, inf)
@@ -141,7 +144,7 @@ def trial_evidence(made: Attempt, limit: float) -> Evidence:
 
 def _chance(case: Case, output: OutputMeasure) -> float:
     constant = case.constant_loss
-    return min(_loss(output), inf if constant is None or not isfinite(constant) else constant)
+    return _loss(output) if constant is None or not isfinite(constant) else constant
 
 
 def _loss(output: OutputMeasure) -> float:

@@ -16,6 +16,7 @@ from dlexp.diagnosis.rules.trials import (
     without_knowledge,
 )
 from dlexp.diagnosis.verdict import Evidence, Verdict
+from dlexp.findings import counted
 
 _AFFORDABLE = 6  # lengths of a usual trial that a longer one takes at most
 _SETTLED = 0.05  # share of the loss without knowledge below which nothing is worth mending
@@ -109,7 +110,7 @@ def batch_too_large(case: Case) -> Iterator[Verdict]:
     yield Verdict(
         "batch_too_large",
         "warning" if is_clear else "note",
-        f"An epoch has {facts.updates_per_epoch} updates of {facts.batch_size * accumulate} samples.",
+        f"An epoch has {counted(facts.updates_per_epoch, 'update')} of {facts.batch_size * accumulate} samples.",
         (
             Evidence("samples of an update, share of the training split", min(1.0, share), 1 / _FEW_UPDATES),
             Evidence("updates of an epoch", facts.updates_per_epoch, _FEW_UPDATES, "below"),
@@ -147,12 +148,17 @@ def _by_epochs(case: Case, run: Reached, base: Reached) -> Verdict | None:
         return None
     is_clear = made.lead >= _LEAD and late >= _STEADY
     epochs = f"{facts.epochs} epochs" if facts.epochs > 1 else "one epoch"
+    falls = late >= _STEADY
+    rest = "while the validation loss still falls" if falls else "before the validation loss has come down"
+    fall = "fall of the validation loss in the last third of the epochs, by the whole drop"
     return Verdict(
         "stopped_too_soon",
         "warning" if is_clear else "note",
-        f"Training ends after {epochs}, while the validation loss still falls.",
+        f"Training ends after {epochs}, {rest}.",
         (
-            Evidence("fall of the validation loss in the last third of the epochs, by the whole drop", late, _STEADY),
+            Evidence(fall, late, _STEADY)
+            if falls
+            else Evidence("validation loss by that at the start", run.val / begun, 0.9),
             trial_evidence(made, _LEAD if is_clear else _SMALL_LEAD),
         ),
         "There were too few updates for this learning rate and network.",

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from doctor_toys.made_runs import Made
+from doctor_toys.made_runs import TRACE, Made
 
 from dlexp.diagnosis.case import Trace
 from dlexp.diagnosis.rules.optimization.rates import rate_too_high, rate_too_low
@@ -113,3 +113,14 @@ def test_rates_that_change_nothing_are_not_lowered_without_end(made: Any) -> Non
     """Numbers that a network itself makes infinite are so at every rate."""
     case = made.case((inf, inf), first=replace(BURST, failed_at=3), optim__lr=1e-3)
     assert not list(rate_too_high(case)) and len(made.asked) <= 40
+
+
+def test_weights_that_were_trained_before_may_lose_some_of_it(made: Any) -> None:
+    """A first loss of 0.02 is no measure of no knowledge: the loss of constant predictions is."""
+    tuned = replace(
+        made.case((0.037, 0.061), first=replace(TRACE, losses=[0.02, 0.3, 0.1, 0.05] * 5), optim__lr=0.01),
+        start=made.network((0.02, 0.06)),
+        constant_loss=2.3,
+    )
+    assert not list(rate_too_high(tuned))
+    assert list(rate_too_high(replace(tuned, constant_loss=None))) == list(rate_too_high(tuned))
