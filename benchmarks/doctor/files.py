@@ -122,9 +122,9 @@ def _of_sklearn(found: Any, draw: Generator) -> pd.DataFrame:
 
 
 def drawn(draw: Generator, count: int = 900, weights: list[float] | None = None) -> pd.DataFrame:
-    """Two drawn classes that overlap, of 12 features of which 6 tell something."""
+    """Two drawn classes that overlap, of 12 features of which 6 tell something; no label is wrong."""
     x, y = make_classification(
-        count, 12, n_informative=6, n_redundant=2, n_clusters_per_class=2, weights=weights, flip_y=0.03,
+        count, 12, n_informative=6, n_redundant=2, n_clusters_per_class=2, weights=weights, flip_y=0.0,
         class_sep=0.8, random_state=int(draw.integers(2**31)),
     )  # fmt: skip
     frame = pd.DataFrame(x, columns=[f"f{number}" for number in range(12)]).round(5)
