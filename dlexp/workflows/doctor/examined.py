@@ -21,7 +21,7 @@ from dlexp.config.schema.tree import leaves
 from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches
-from dlexp.diagnosis.case import IdealLosses, NetworkChange, NetworkMeasure, RunSettings, Trace
+from dlexp.diagnosis.case import IdealLosses, NetworkChange, NetworkMeasure, OutputMeasure, RunSettings, Trace
 from dlexp.diagnosis.measures.activations import measure_activations
 from dlexp.diagnosis.measures.constant_output import constant_loss, ideal_losses
 from dlexp.diagnosis.measures.memory import measure_memory
@@ -111,24 +111,13 @@ class Examined:
 
     def measure(self) -> NetworkMeasure:
         """Everything that is measured of the present weights."""
-        experiment, state = self.experiment, self.setup.state
+        experiment = self.experiment
         size, count = experiment.config.batch_size, len(experiment.bundle.splits["train"])
         smallest = min(end - start for start, end in bounds(count, size))
         sampled = Sampled(experiment.task, experiment.config.seed, self._training_batches(), smallest)
         parameters = measure_parameters(self.networks, sampled, self.initial, experiment.freezing.until)
         layers, losses = measure_layers(self.networks, sampled), measure_losses(self.networks, sampled)
-        with state.eval_weights():
-            train, val = (
-                measure_outputs(
-                    experiment.task,
-                    self.networks,
-                    self._evaluated(split),
-                    experiment.precision,
-                    experiment.bundle.spec,
-                    experiment.config.seed,
-                )
-                for split in ("train", "val")
-            )
+        train, val = self._outputs("train"), self._outputs("val")
         few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
         many = replace(sampled, batches=self._evaluated("train")) if few else sampled
         activations, memory = measure_activations(self.networks, many), measure_memory(self.networks, sampled)
@@ -149,17 +138,7 @@ class Examined:
 
     def loss_of(self, split: str) -> float:
         """The loss over the samples of a split that are looked at."""
-        experiment = self.experiment
-        with self.setup.state.eval_weights():
-            found = measure_outputs(
-                experiment.task,
-                self.networks,
-                self._evaluated(split),
-                experiment.precision,
-                experiment.bundle.spec,
-                experiment.config.seed,
-            )
-        return found.metrics.get("loss", nan)
+        return self._outputs(split).metrics.get("loss", nan)
 
     def batches_of(self, split: str) -> list[Batch]:
         """The samples of a split that are looked at."""
@@ -219,6 +198,19 @@ class Examined:
     def _affordable(self, most: int, passes: int) -> int:
         """Samples of a large network that are looked at, so that measuring takes seconds."""
         return max(_FEWEST_SAMPLES, min(most, int(_MEASURING_WORK / max(1.0, passes * self.work))))
+
+    def _outputs(self, split: str) -> OutputMeasure:
+        """The outputs of the weights that are evaluated, for the samples of a split that are looked at."""
+        experiment = self.experiment
+        with self.setup.state.eval_weights():
+            return measure_outputs(
+                experiment.task,
+                self.networks,
+                self._evaluated(split),
+                experiment.precision,
+                experiment.bundle.spec,
+                experiment.config.seed,
+            )
 
     def _training_batches(self) -> list[Batch]:
         if "batches" not in self._few:
