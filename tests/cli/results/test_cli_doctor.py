@@ -117,7 +117,10 @@ def test_a_configuration_file_is_checked_before_a_run(capsys: pytest.CaptureFixt
 
 def test_mistakes_of_the_line(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     line_refused(capsys, "doctor", "nosuch", code="not-found")
-    line_refused(capsys, "doctor", fault, "optim.lr=1", code="not-supported", where="optim.lr")
+    line_refused(
+        capsys, "doctor", fault, "optim.lr=1", code="not-supported", where="optim.lr", remedy="doctor optim.lr=1"
+    )
+    line_refused(capsys, "doctor", fault, "trainer.devce=cpu", code="not-supported", remedy="trainer.device")
     line_refused(capsys, "doctor", fault, fault, code="invalid-syntax")
     line_refused(capsys, "doctor", "trainer.device=cpu", fault, code="invalid-syntax", remedy=f"doctor {fault} trainer")
     line_refused(capsys, "doctor", "model=resnet81", code="unknown-option", where="model", remedy="resnet18")

@@ -59,18 +59,17 @@ def _after(name: str, words: Sequence[str], files: Sequence[Path] | None, catalo
     """Diagnose a finished run."""
     from dlexp.cli.commands.configuration import refuse_file
     from dlexp.errors import ConfigError
-    from dlexp.workflows.finished_run import evaluation_changes
 
     refuse_file(name, "RUN", "doctor")
     if files:
         rule = "cannot be combined with a run, which has its own configuration"
         raise ConfigError.one("--config", files[0], rule, "Remove one of the two.", code="cannot-combine")
-    changes = evaluation_changes(words)
     from dlexp.artifacts.files.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
 
     found = RunDir.find(named_run(name)).path  # raises an error before torch is imported
     folder = Path(short_path(str(found)))  # of a line that is to be pasted here
+    changes = _changes(folder, words)
     refuse_other_run_format(folder)
     from dlexp.cli.views.results import doctor as view
     from dlexp.workflows.doctor.doctor import doctor_run
@@ -81,6 +80,23 @@ def _after(name: str, words: Sequence[str], files: Sequence[Path] | None, catalo
         print_json(content)
     else:
         view.findings_of_run(content)
+
+
+def _changes(run: Path, words: Sequence[str]) -> dict[str, Any]:
+    """The overrides that a finished run may have. Raises ConfigError that names the lines for all others."""
+    from dlexp.errors import ConfigError
+    from dlexp.text.quoting import command
+    from dlexp.workflows.finished_run import evaluation_changes
+
+    try:
+        return evaluation_changes(words)
+    except ConfigError as error:
+        (problem,) = error.problems
+        if problem.code != "not-supported" or problem.remedy.startswith("Did you mean"):
+            raise
+        repeated = command("train", "--from", run, *words)
+        remedy = f"Check a new run with {command('doctor', *words)}, or train this one again with {repeated}"
+        raise ConfigError.one(problem.where, problem.given, problem.rule, remedy, code=problem.code) from error
 
 
 def _before(words: Sequence[str], files: Sequence[Path] | None, catalog: Catalog, call: _Call) -> None:
