@@ -74,6 +74,12 @@ def without_knowledge(case: Case) -> Reached:
     return Reached(_chance(case, start.train), _chance(case, start.val))
 
 
+def base_name(case: Case) -> str:
+    """What the loss of `without_knowledge` is of, in words."""
+    known = case.constant_loss is not None and isfinite(case.constant_loss)
+    return "that of constant predictions" if known else "that before training"
+
+
 def lead(case: Case, trial: Reached, run: Reached) -> float:
     """What of the drop of a trial, from the loss without knowledge, the run has not reached.
 

@@ -13,6 +13,7 @@ from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
     attempt,
+    base_name,
     changed_attempt,
     reached_by_run,
     trial_evidence,
@@ -93,7 +94,9 @@ def _verdict(
     action: str,
 ) -> Iterator[Verdict]:
     base, run = without_knowledge(case), reached_by_run(case)
-    learned = Evidence("training loss at the end, by that of no knowledge", run.train / max(base.train, 1e-12), 0.5)
+    learned = Evidence(
+        f"training loss at the end, divided by {base_name(case)}", run.train / max(base.train, 1e-12), 0.5
+    )
     is_bad = not run.train < 0.5 * base.train
     if best is not None and best.lead >= _LEAD:
         is_sure = best.lead >= _SURE_LEAD

@@ -13,6 +13,7 @@ from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
     attempt,
+    base_name,
     best_attempt,
     reached_by_run,
     trial_evidence,
@@ -22,7 +23,8 @@ from dlexp.diagnosis.verdict import Evidence, Verdict
 
 # A run that has made nine tenths of the drop from the loss without knowledge has a usable rate; no trial is made.
 _SETTLED = 0.1
-# The loss of three updates above this, by that of no knowledge, is no noise of batches: the weights were thrown away.
+# The loss of three updates by that of constant predictions: above this it is no noise of batches, and the weights were
+# thrown away.
 _BURST, _SMOOTHED = 1.7, 3
 # Of the trial's drop. A short trial that beats a whole run by this on both splits was seen of no healthy run.
 _LEAD, _SURE_LEAD = 0.2, 0.6
@@ -152,7 +154,7 @@ def _looks_high(case: Case) -> bool:
 
 
 def _burst(case: Case) -> float:
-    """The largest loss of three updates or an epoch, by that of no knowledge; infinite if one was not finite."""
+    """The largest loss of three updates or an epoch by `without_knowledge`; infinite if one was not finite."""
     base = without_knowledge(case).train
     losses = [] if case.history is None else [v for v in case.history.of("train/loss") if v == v]
     peaks = [_peak(trace) for trace in (case.first,) if trace is not None]
@@ -174,11 +176,11 @@ def _peak(trace: Trace) -> float:
 def _signs_of_high(case: Case, run: Reached) -> tuple[Evidence, ...]:
     found, base, burst = [], without_knowledge(case), _burst(case)
     if burst > _BURST:
-        what = "largest training loss of three updates or an epoch, by that of no knowledge"
+        what = f"largest training loss of three updates or an epoch, divided by {base_name(case)}"
         found.append(Evidence(what, min(burst, _INFINITE), _BURST))
     if isfinite(run.train) and isfinite(base.train) and base.train > 0 and run.train > 0.5 * base.train:
         share = run.train / base.train
-        found.append(Evidence("training loss at the end, by that of no knowledge", share, 0.5))
+        found.append(Evidence(f"training loss at the end, divided by {base_name(case)}", share, 0.5))
     if case.start is not None and case.end is not None and case.start.train.spread > 0:
         spread = case.end.train.spread / case.start.train.spread
         if spread < _CONSTANT:
