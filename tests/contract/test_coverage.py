@@ -32,14 +32,14 @@ COMMANDS |= {str(group.name) for group in app_with().registered_groups}
 # How many rows the inventory has under each letter: all of them are on the page.
 ROWS_OF = {
     "M": 52, "L": 41, "ACT": 15, "NRM": 9, "INI": 5, "LOSS": 24, "OPT": 14, "SCH": 12, "REG": 19, "TRN": 29,
-    "PIPE": 16, "TL": 9, "BP": 68,
+    "PIPE": 16, "TL": 9, "BP": 68, "DBG": 13, "TS": 15,
 }  # fmt: skip
 WANTED = {
     *(f"{letter}-{n:02}" for letter, count in ROWS_OF.items() for n in range(1, count + 1)),
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
     *(f"DAT-{n:02}" for n in (1, *range(5, 12), *range(13, 23))),
     *(f"EVA-{n:02}" for n in range(1, 13)),
-    *("VIS-09", "VIS-10"),
+    *(f"VIS-{n:02}" for n in (*range(1, 7), *range(9, 12))),
 }
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {
@@ -47,7 +47,7 @@ REASONED = {
     *(f"LOSS-{n}" for n in (16, *range(18, 22))),
     "REG-04",
     *("DAT-22", "EVA-10"),
-    *(f"BP-{n}" for n in (22, 26, 44, 58, 60)),
+    *(f"BP-{n}" for n in (22, 58, 60)),
 }
 
 
