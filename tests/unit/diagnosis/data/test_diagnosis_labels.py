@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from dlexp.diagnosis.data.held_out import folds
 from dlexp.diagnosis.data.label_measures import LabelMeasures, label_measures
 from dlexp.diagnosis.data.labels import Contradictions
 from dlexp.diagnosis.data.suspects import without_suspected_labels
-from dlexp.diagnosis.rules.samples.labels import judge_labels
+from dlexp.diagnosis.rules.samples.labels import judge_labels, wrong_labels
 from dlexp.errors import ConfigError
 
 
@@ -209,3 +211,31 @@ def test_samples_of_a_group_do_not_vouch_for_each_other(tmp_path: Path) -> None:
     assert len(alone.suspects) < 5  # a copy of each has the same wrong label
     hits = [wrong[one.index // 10] for one in together.suspects]
     assert len(hits) > 20 and np.mean(hits) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("sure", "low", "confirmed", "is_told"),
+    [
+        (900, 0.012, 0.6, True),
+        (900, 0.009, 1.0, False),
+        (600, 0.030, 0.88, False),  # clean classes that overlap
+        (600, 0.030, 0.95, True),
+        (600, 0.024, 0.95, False),
+        (600, 0.046, 0.6, True),
+        (150, 0.090, 1.0, False),
+        (150, 0.110, 1.0, True),
+    ],
+)
+def test_labels_must_contradict_more_often_where_classes_overlap(
+    sure: int, low: float, confirmed: float, is_told: bool
+) -> None:
+    seen = Contradictions(1000, sure, 50, low + 0.02, low, low + 0.04, confirmed, 2, 0.9, ())
+    found = replace(label_measures_of_wine(), contradictions=seen)
+    assert [one.code for one in wrong_labels(found, case_of_data("data=wine").facts)] == ["label_noise"] * is_told
+
+
+@cache
+def label_measures_of_wine() -> LabelMeasures:
+    found = label_measures(data_of("data=wine"), 0)
+    assert found is not None
+    return found
