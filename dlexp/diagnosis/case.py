@@ -119,30 +119,11 @@ class LayerMeasure:
 
     Attributes:
         name: Dotted path.
-        kind: Name of its class.
-        units: Units of a rectifier, or of another function that has a flat side; None for other layers.
-        dead: Units whose output had no derivative for any sample at any position.
-        saturated: Share of outputs where the derivative is below a tenth of its largest; None for other layers.
-        mean: Mean of the outputs.
         std: Standard deviation of the outputs.
-        zeros: Share of zeros.
-        not_finite: Outputs that are NaN or infinite.
     """
 
     name: str
-    kind: str
-    units: int | None
-    dead: int
-    saturated: float | None
-    mean: float
     std: float
-    zeros: float
-    not_finite: int
-
-    @property
-    def dead_share(self) -> float:
-        """Dead units by units, 0 for layers without."""
-        return self.dead / self.units if self.units else 0.0
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,6 @@ class ActivationMeasure:
         """Dead and constant units by units, in [0, 1]."""
         return (self.dead + self.constant) / self.units if self.units else 0.0
 
-    @property
-    def saturated_share(self) -> float:
-        """Saturated units by units, in [0, 1]."""
-        return self.saturated_units / self.units if self.units else 0.0
-
 
 @dataclass(frozen=True)
 class MemoryMeasure:

@@ -57,25 +57,7 @@ def measure_layers(networks: nn.ModuleDict, sampled: Sampled) -> list[LayerMeasu
         for batch in seeded(sampled.batches, sampled.seed):
             current[:] = [batch]
             sampled.task.predict(dict(networks.items()), batch)
-    found = []
-    for name, layer in statistics.layers.items():
-        facts = layer.as_dict()
-        numbers = {key: value for key, value in facts.items() if not isinstance(value, str)}
-        units, dead, saturated = numbers["units"], numbers["dead_units"], numbers["saturated"]
-        found.append(
-            LayerMeasure(
-                name,
-                layer.kind,
-                None if units is None else int(units),
-                int(dead or 0),
-                saturated,
-                float(numbers["mean"] or 0.0),
-                float(numbers["std"] or 0.0),
-                float(numbers["zeros"] or 0.0),
-                layer.not_finite,
-            )
-        )
-    return found
+    return [LayerMeasure(name, float(layer.as_dict()["std"] or 0.0)) for name, layer in statistics.layers.items()]
 
 
 def measure_parameters(

@@ -41,10 +41,11 @@ class Attempt:
         return self.reached.train + self.reached.val
 
 
-def loss_with(case: Case, *words: str, start: Start = "initial", split: str = "train") -> float:
+def loss_of(twin: Twin, split: str = "train") -> float:
     """The loss over samples of a split after the updates of a trial; infinite if it failed or is not finite."""
-    reached = reached_by(case.twin(*words, start=start))
-    return reached.train if split == "train" else reached.val
+    if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
+        return inf
+    return _loss(twin.after.train if split == "train" else twin.after.val)
 
 
 def reached_by(twin: Twin) -> Reached:

@@ -19,7 +19,7 @@ from dlexp.diagnosis.verdict import Verdict
 from dlexp.findings import SEVERITIES
 from dlexp.text.quoting import command
 from dlexp.text.time_format import now_utc
-from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, case_of_words, with_changes
+from dlexp.workflows.doctor.examine import ExamineRequest, case_of_run, with_changes
 from dlexp.workflows.doctor.main_measures import main_measures
 from dlexp.workflows.doctor.suspected_labels import list_suspects
 
@@ -78,12 +78,6 @@ def doctor_run(folder: Path, catalog: Catalog, request: ExamineRequest) -> dict[
         content: dict[str, Any] = finite_or_none(found)
         write_json(run / "doctor.json", content)
     return content
-
-
-def examine_words(words: Sequence[str], catalog: Catalog, request: ExamineRequest) -> Diagnosis:
-    """Judge a configuration before it is trained; nothing is written. Raises as `case_of_words` does."""
-    case = case_of_words(words, catalog, request)
-    return report_of(case, judge(case, RULES), words, request)
 
 
 def report_of(case: Case, found: Sequence[Verdict], words: Sequence[str], request: ExamineRequest) -> Diagnosis:

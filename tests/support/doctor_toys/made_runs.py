@@ -35,7 +35,7 @@ def network(losses: Losses, spread: float = 1.0, gradients: Sequence[float] = ()
     """A network with a training and a validation loss, and gradients and outputs by depth."""
     train, val = (OutputMeasure(100, {"loss": loss}, -1.0, 1.0, 0.0, spread) for loss in losses)
     weights = [ParameterMeasure(f"model.w{i}.weight", 100, 2, False, g, 0.1) for i, g in enumerate(gradients)]
-    layers = [LayerMeasure(f"w{i}", "Linear", None, 0, None, 0.0, s, 0.0, 0) for i, s in enumerate(stds)]
+    layers = [LayerMeasure(f"w{i}", s) for i, s in enumerate(stds)]
     return NetworkMeasure(layers, weights, train, val, ModeLosses(losses[0], losses[0], losses[0], 16))
 
 

@@ -41,7 +41,7 @@ def seen(
     """A network with this training and validation loss."""
     found = network(loss, loss)
     layers = [
-        LayerMeasure(name, "Linear", None, 0, None, 0.0, 1.0, 0.0, 0)
+        LayerMeasure(name, 1.0)
         for name in dict.fromkeys(one.name.removeprefix("model.").rpartition(".")[0] for one in parameters)
     ]
     return replace(

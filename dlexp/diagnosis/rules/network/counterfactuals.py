@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 
 from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Twin
+from dlexp.diagnosis.rules.trials import loss_of
 from dlexp.diagnosis.verdict import Evidence
 
 _WORSE = 1.05  # of the validation loss: a change that costs more there is no remedy
@@ -77,14 +78,6 @@ def trial_of(case: Case, option: Option) -> Twin:
     if option.change is None:
         return case.twin(*option.words, start=option.start)
     return case.twin(*option.words, start=option.start, change=option.change)
-
-
-def loss_of(twin: Twin, split: str) -> float:
-    """The loss after the updates; infinite for a trial that failed."""
-    if twin.after is None or twin.trace is None or twin.trace.failed_at is not None:
-        return inf
-    loss = getattr(twin.after, split).metrics.get("loss", inf)
-    return loss if isfinite(loss) else inf
 
 
 def slower(case: Case) -> list[Option]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlexp.diagnosis.case import Case
-from dlexp.diagnosis.rules.network.counterfactuals import Option, best_proof, loss_of, other_values
+from dlexp.diagnosis.rules.network.counterfactuals import Option, best_proof, other_values
+from dlexp.diagnosis.rules.trials import loss_of
 from dlexp.diagnosis.verdict import Evidence, Verdict
 
 _REACHED = 0.5  # of the positions: a gradient that covers half of a sequence is no fault by itself

@@ -14,7 +14,7 @@ from dlexp.diagnosis.case import Case, RunSettings
 from dlexp.diagnosis.data.batch_mix import BatchMix, batch_mix
 from dlexp.diagnosis.data.class_balance import ClassBalance, class_balance
 from dlexp.diagnosis.data.input_scale import FeatureScale, InputScale, input_scale, target_scale
-from dlexp.diagnosis.rules.trials import loss_with
+from dlexp.diagnosis.rules.trials import loss_of
 from dlexp.diagnosis.verdict import Evidence, Verdict
 from dlexp.findings import counted, listed_places
 from dlexp.specs import ClassSpec, TableSpec
@@ -266,8 +266,8 @@ def unmixed_batches(found: BatchMix, facts: RunSettings) -> Iterator[Verdict]:
 
 
 def _gain(case: Case, remedy: tuple[str, ...]) -> float:
-    own = loss_with(case)
-    return loss_with(case, *remedy) / own if own > 0 else 1.0
+    own = loss_of(case.twin())
+    return loss_of(case.twin(*remedy)) / own if own > 0 else 1.0
 
 
 RULES = (judge_inputs, judge_targets, judge_classes, judge_batches)
