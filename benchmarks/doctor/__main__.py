@@ -8,8 +8,8 @@ how far down the right finding stands, how often healthy runs get a warning or a
 AutoTrainer say of the same runs. `remedies` trains the sick runs again with the words of the right finding: it mends
 where at least half of the gap to the healthy twin is closed, or, for faults that no metric shows, the finding is gone.
 
-What was made is kept in `--folder`, in files of JSON lines, so a bench that was stopped goes on where it was; `--again`
-examines anew what was examined by an older doctor. `--part 1/2` takes every second run, for a process on each core; a
+What was made is kept in `--folder`, in files of JSON lines, so a bench that was stopped continues; `--again`
+repeats examinations by an older doctor. `--part 1/2` takes every second run, for a process on each core; a
 last call without it prints the whole table. Thresholds of the doctor are set on seeds 0 and 1 of the first two networks
 of each kind; the others are kept back, and told apart.
 """
@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--healthy", type=int, default=60, help="how many healthy runs")
     parser.add_argument("--part", default="1/1", help="which part of how many")
-    parser.add_argument("--again", action="store_true", help="examine anew")
+    parser.add_argument("--again", action="store_true", help="repeat the examinations")
     parser.add_argument("--markdown", help="a file for what is printed")
     return parser.parse_args()
 

@@ -60,7 +60,7 @@ def rank(findings: Sequence[Finding], codes: Sequence[str]) -> int | None:
 
 
 def alarms(findings: Sequence[Finding], severities: Sequence[str] = ALARMS) -> list[str]:
-    """The codes of the findings that are told as errors or warnings."""
+    """The codes of the findings that are errors or warnings."""
     return [str(one["code"]) for one in findings if one["severity"] in severities]
 
 

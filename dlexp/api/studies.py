@@ -118,7 +118,8 @@ def doctor(
     """
     catalog, words = catalog_of(config_dirs), override_words(overrides)
     if words and "=" not in words[0]:
-        rule, remedy = "must be KEY=VALUE; a run has a doctor of its own", f"Use dlexp.load({words[0]!r}).doctor()"
+        rule = "must be KEY=VALUE; a run is diagnosed by its own method"
+        remedy = f"Use dlexp.load({words[0]!r}).doctor()"
         raise ConfigError.one(words[0], "", rule, remedy, code="invalid-syntax")
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
