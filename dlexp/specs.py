@@ -22,11 +22,18 @@ from dlexp.types import Field, Sequences, as_tensor
 
 @dataclass(frozen=True)
 class ImageSpec(InputSpec):
-    """Images: a batch is (B, channels, height, width)."""
+    """Images: a batch is (B, channels, height, width).
+
+    value_range  lowest and highest number of a network's input where a task asks for a range; None for mean 0 and
+                 deviation 1 over the training images
+    levels       how many values a pixel can have, evenly spaced over the range; None where there is no range, or any
+    """
 
     channels: int
     height: int
     width: int
+    value_range: tuple[float, float] | None = None
+    levels: int | None = None
 
     kind: ClassVar[str] = "image"
 

@@ -25,6 +25,7 @@ from dlexp.data.balancing import balance_notes
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
+from dlexp.data.ranges import in_range
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of, reading_data
 from dlexp.kinds import INPUTS, TARGETS, describe_kind
@@ -175,7 +176,7 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
             raise
         remedy = "If it was moved, add data.path=PLACE with its new place"
         raise DataError(error.rule, file=error.file, remedy=remedy, code=error.code) from error
-    bundle = without_suspects(config, bundle)
+    bundle = in_range(without_suspects(config, bundle), config.tree["task"].get("_range_"))
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 

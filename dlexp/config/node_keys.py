@@ -22,7 +22,7 @@ from dlexp.kinds import INPUTS, TARGETS, is_kind_name, kinds_of
 
 _KNOWN = {
     *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_extra_metrics_", "_search_", "_detect_"),
-    *("_tasks_", "_phases_"),
+    *("_tasks_", "_phases_", "_prefers_", "_range_"),
 }
 _REASONS = {
     "_args_": "arguments are passed by name",

@@ -8,6 +8,7 @@ import yaml
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import Leaf, leaves_of
+from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.tree import shown
 
 
@@ -21,7 +22,7 @@ class Origins:
     def find(self, path: str) -> Leaf | None:
         """Return the place in the files that sets `path`, None for a default of the schema."""
         group, _, key = path.partition(".")
-        for source, name in (("experiment", path), (group, key), ("", path)):
+        for source, name in (("experiment", path), ("model", f"{PREFERS}.{path}"), (group, key), ("", path)):
             leaf = self._leaves(source).get(name)
             if leaf:
                 return leaf

@@ -42,6 +42,11 @@ def used_files(catalog: Catalog, groups: Mapping[str, str], words: Sequence[str]
     return found
 
 
+def choices_of(path: Path) -> dict[str, str]:
+    """Return group -> option of the defaults list of a file outside the groups, such as an experiment."""
+    return dict(_entries(path, "experiment"))
+
+
 def _chosen(catalog: Catalog, groups: Mapping[str, str]) -> set[tuple[str, str]]:
     """(group, option) of everything that config.yaml and the line choose, and that those files extend and choose."""
     found: set[tuple[str, str]] = set()

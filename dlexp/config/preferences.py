@@ -1,0 +1,61 @@
+"""What a model prefers of other groups and keys, unless the user or an experiment decides: `_prefers_` in its file.
+
+A GAN is trained by its own task, with Adam of other momentum, and without augmentation. What is preferred is composed
+as if it were typed, so that every check sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.used_files import choices_of
+from dlexp.config.files.words import FileWord
+from dlexp.config.schema.names import PREFERS
+from dlexp.config.schema.tree import ABSENT, value_at
+from dlexp.text.quoting import value
+
+
+def preferred_words(
+    tree: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
+) -> list[str]:
+    """Overrides for what the chosen model prefers and nobody decided.
+
+    A key of a group whose option the model prefers counts only where that option is the one in use; one that the
+    chosen option does not have is left out.
+
+    Args:
+        tree: The configuration.
+        choices: Group -> option.
+        given: Groups and keys that the user decided.
+        catalog: The options.
+    """
+    wanted = tree["model"].get(PREFERS)
+    if not isinstance(wanted, Mapping):
+        return []
+    groups = {key: option for key, option in wanted.items() if key in catalog.groups}
+    decided = {*given, *_of_experiment(choices, catalog)}
+    file = f"conf/model/{choices['model']}.yaml"
+    found = [
+        FileWord(f"{group}={option}", file)
+        for group, option in groups.items()
+        if group not in decided and choices.get(group) != option
+    ]
+    if found:
+        return [*found]  # their keys are seen once they are composed
+    for key, content in wanted.items():
+        group = key.partition(".")[0]
+        is_other = group in groups and choices.get(group) != groups[group]
+        now = value_at(tree, key)
+        if key not in groups and key not in decided and not is_other and now is not ABSENT and now != content:
+            found.append(FileWord(f"{key}={value(content)}", file))
+    return [*found]
+
+
+def _of_experiment(choices: Mapping[str, str], catalog: Catalog) -> set[str]:
+    """The groups and keys that the chosen experiment decides."""
+    option = choices.get("experiment")
+    if option is None or option not in catalog.options("experiment"):
+        return set()
+    return {*choices_of(catalog.options("experiment")[option].path), *catalog.keys("experiment", option)}

@@ -1,0 +1,1 @@
+"""Networks that make new samples: autoencoders, generators and their critics, denoisers, flows."""

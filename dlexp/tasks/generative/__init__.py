@@ -1,0 +1,1 @@
+"""Tasks that learn what the inputs are like: reconstruction, likelihood, and samples of their own."""
