@@ -39,7 +39,7 @@ class EncoderDecoder(nn.Module):
 def autoencoder(
     *,
     input_shape: tuple[int, ...],
-    encoder: str = "auto",
+    layer_kind: str = "auto",
     hidden: Sequence[int] = (256,),
     channels: Sequence[int] = (32, 64),
     latent: int = 16,
@@ -50,14 +50,14 @@ def autoencoder(
 
     Args:
         input_shape: Shape of a sample.
-        encoder: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
+        layer_kind: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
         hidden: Units of a dense encoder's hidden layers; the decoder has them in reverse.
         channels: Of a convolutional encoder's layers, each of which halves height and width.
         latent: Z.
         activation: Name of the activation.
         latent_activation: Name of that of the latent numbers.
     """
-    sizes = CoderSizes(encoder, hidden, channels, activation)
+    sizes = CoderSizes(layer_kind, hidden, channels, activation)
     first: nn.Module = Encoder(input_shape, latent, sizes)
     if latent_activation != "identity":
         first = nn.Sequential(first, activation_of(latent_activation))

@@ -26,23 +26,23 @@ class CoderSizes:
     """Layers of an encoder; its decoder has them in reverse.
 
     Attributes:
-        encoder: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
+        layer_kind: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
         hidden: Units of the hidden layers of a dense one.
         channels: Of the convolutions of a convolutional one, each of which halves height and width.
         activation: Name of the activation.
     """
 
-    encoder: str = AUTO
+    layer_kind: str = AUTO
     hidden: Sequence[int] = (256,)
     channels: Sequence[int] = (32, 64)
     activation: str = "relu"
 
     def is_convolutional(self, input_shape: tuple[int, ...]) -> bool:
-        """Whether samples of this shape are convolved. Raises ValueError for an unknown encoder."""
-        if self.encoder not in (AUTO, DENSE, CONVOLUTIONAL):
-            raise ValueError(f"unknown encoder={self.encoder!r}; available: auto, dense, convolutional")
-        if self.encoder != AUTO:
-            return self.encoder == CONVOLUTIONAL
+        """Whether samples of this shape are convolved. Raises ValueError for an unknown kind."""
+        if self.layer_kind not in (AUTO, DENSE, CONVOLUTIONAL):
+            raise ValueError(f"unknown layer_kind={self.layer_kind!r}; available: auto, dense, convolutional")
+        if self.layer_kind != AUTO:
+            return self.layer_kind == CONVOLUTIONAL
         return len(input_shape) == 3 and min(input_shape[1:]) >= _SMALLEST
 
 

@@ -59,8 +59,8 @@ def vae(
     *,
     input_shape: tuple[int, ...],
     num_classes: int = 0,
-    encoder: str = "auto",
-    hidden: Sequence[int] = (256,),
+    layer_kind: str = "auto",
+    hidden: Sequence[int] = (512,),
     channels: Sequence[int] = (32, 64),
     latent: int = 16,
     activation: str = "relu",
@@ -68,12 +68,12 @@ def vae(
 ) -> VariationalAutoencoder:
     """Variational autoencoder: (B, *input_shape) -> (B, *input_shape) logits or means.
 
-    652,824 parameters for (1, 28, 28), encoder=dense, hidden=[400] and latent=20.
+    652,824 parameters for (1, 28, 28), layer_kind=dense, hidden=[400] and latent=20.
 
     Args:
         input_shape: Shape of a sample.
         num_classes: C of the data, 0 without classes.
-        encoder: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
+        layer_kind: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
         hidden: Units of a dense encoder's hidden layers; the decoder has them in reverse.
         channels: Of a convolutional encoder's layers, each of which halves height and width.
         latent: Z.
@@ -84,5 +84,5 @@ def vae(
     """
     if conditional and not num_classes:
         raise ValueError("model.conditional=true requires data with classes. Set model.conditional=false")
-    sizes = CoderSizes(encoder, hidden, channels, activation)
+    sizes = CoderSizes(layer_kind, hidden, channels, activation)
     return VariationalAutoencoder(input_shape, latent, num_classes if conditional else 0, sizes)

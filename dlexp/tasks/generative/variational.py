@@ -31,8 +31,14 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Phase
 from dlexp.tasks.generative.base import GenerativeTask, Sampling, class_weights, means
 from dlexp.tasks.generative.lazy_values import LazyValues
-from dlexp.tasks.generative.likelihoods import BERNOULLI, Bernoulli, Gaussian, LearnedDeviation, Likelihood
-from dlexp.tasks.generative.likelihoods import likelihood_name as name_of
+from dlexp.tasks.generative.output_distributions import (
+    BERNOULLI,
+    Bernoulli,
+    Gaussian,
+    LearnedDeviation,
+    OutputDistribution,
+)
+from dlexp.tasks.generative.output_distributions import likelihood_name as name_of
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["VariationalAutoencoding"]
@@ -204,7 +210,7 @@ class VariationalAutoencoding(GenerativeTask):
     def _has_learned_variance(self) -> bool:
         return self._likelihood_name != BERNOULLI and self._variance is None
 
-    def _likelihood(self, networks: Networks) -> Likelihood:
+    def _likelihood(self, networks: Networks) -> OutputDistribution:
         if self._likelihood_name == BERNOULLI:
             return Bernoulli()
         if self._variance is None:
@@ -268,7 +274,7 @@ class VariationalAutoencoding(GenerativeTask):
 
 def _iwae(
     network: Variational,
-    likelihood: Likelihood,
+    likelihood: OutputDistribution,
     given: tuple[Tensor, Tensor | None],
     posterior: _Posterior,
     noise: Tensor,

@@ -21,7 +21,7 @@ _LEAST_DEVIATION = 1e-3  # of a learned Gaussian: a constant number would make i
 _HALF = 0.5  # samples that are added to both ends of the mean of a pixel, so that no sample is impossible
 
 
-class Likelihood(ABC):
+class OutputDistribution(ABC):
     """Numbers of each sample that are independent of each other, given the outputs of a decoder."""
 
     @abstractmethod
@@ -37,7 +37,7 @@ class Likelihood(ABC):
         """What needs no network: metric -> value on `split`, by name."""
 
 
-class Bernoulli(Likelihood):
+class Bernoulli(OutputDistribution):
     """Numbers in [0, 1], of which the outputs are logits.
 
     Gray pixels count as probabilities: -log p is then at least the entropy of the pixels, whatever the network.
@@ -68,7 +68,7 @@ class Bernoulli(Likelihood):
         }
 
 
-class Gaussian(Likelihood):
+class Gaussian(OutputDistribution):
     """Numbers with a normal distribution around the outputs, all with the same deviation.
 
     Args:
