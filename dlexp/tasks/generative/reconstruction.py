@@ -106,9 +106,15 @@ class Reconstruction(GenerativeTask):
         return LossOutput(errors.mean() + self._weight * cost, parts)
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
-        """The reconstructions, the error of each sample, and its latents."""
+        """The reconstructions, the error of each sample, and its latents.
+
+        Raises ConfigError for sparsity=kl of latents outside of [0, 1].
+        """
         network, inputs = _checked(networks), as_tensor(batch.inputs)
         latents = network.encode(inputs)
+        if self._sparsity == "kl" and latents.numel() and (latents.amin() < 0 or latents.amax() > 1):
+            rule, remedy = "requires latent numbers in (0, 1)", "Set model.latent_activation=sigmoid"
+            raise ConfigError.one("task.sparsity", "kl", rule, remedy, code="incompatible-data")
         found = network.decode(latents)
         errors = _errors(found, inputs)
         targets = None if batch.targets is None else as_tensor(batch.targets)
@@ -158,15 +164,9 @@ class Reconstruction(GenerativeTask):
         return inputs
 
     def _sparsity_cost(self, latents: Tensor) -> Tensor:
-        """() of latents (B, Z). Raises ConfigError for sparsity=kl of latents outside of [0, 1]."""
-        latents = latents.flatten(1)
+        """() of latents (B, Z)."""
         if self._sparsity == "l1":
             return latents.abs().sum(1).mean()
-        if not torch.compiler.is_compiling() and (latents.amin() < 0 or latents.amax() > 1):
-            rule = "requires latent numbers in (0, 1)"
-            raise ConfigError.one(
-                "task.sparsity", "kl", rule, "Set model.latent_activation=sigmoid", code="incompatible-data"
-            )
         mean, target = latents.mean(0).clamp(_SMALLEST, 1 - _SMALLEST), self._target
         return (target * (log(target) - mean.log()) + (1 - target) * (log(1 - target) - (1 - mean).log())).sum()
 
