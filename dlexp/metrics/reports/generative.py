@@ -32,18 +32,19 @@ def sample_report(
     state: SampleValues,
     metrics: Mapping[str, float],
     resampling: Resampling | None,
-    score: str,
+    has_reconstructions: bool = False,
 ) -> Report:
     """Metrics with intervals, a table of all samples, the worst ones, and figures of their values and latents.
 
     Args:
         spec: Of the data.
         state: At least one sample.
-        metrics: Means of the values, and more; none of the state's own values without an interval.
+        metrics: Means of the values, and more.
         resampling: How intervals are made; None makes none.
-        score: The value by which samples are put in order; larger is worse.
+        has_reconstructions: Whether the outputs of the network are reconstructions of its inputs.
     """
     values, indices, classes = state.values(), state.indices(), state.classes()
+    score = state.names[0]  # by which samples are put in order: larger is worse
     named = spec.targets.names if isinstance(spec.targets, ClassSpec) and classes is not None else ()
     labels = [] if classes is None or not named else [named[number] for number in classes.tolist()]
     header = ("row", *(("class",) if labels else ()), *values)
@@ -56,10 +57,10 @@ def sample_report(
     order = np.argsort(-np.nan_to_num(values[score], nan=np.inf), kind="stable")
     worst = [rows[place] for place in order[:_MOST_WORST].tolist()]
     intervals = mean_intervals({name: values[name] for name in values if name in metrics}, resampling)
-    figures: dict[str, Figure] = {
-        "reconstructions": ImagePairs(_PAIRS, *_chosen(order, values[score], indices, score)),
-        "scores": Histogram(_HISTOGRAM.format(score=score), score, {"": values[score]}),
-    }
+    figures: dict[str, Figure] = {}
+    if has_reconstructions:
+        figures["reconstructions"] = ImagePairs(_PAIRS, *_chosen(order, values[score], indices, score))
+    figures["scores"] = Histogram(_HISTOGRAM.format(score=score), score, {"": values[score]})
     latents = state.latents()
     if latents is not None and len(latents) > 1:
         figures["latents"] = _plane(np.asarray(latents, np.float64), classes, named)

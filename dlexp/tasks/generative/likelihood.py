@@ -47,6 +47,7 @@ class Likelihood(GenerativeTask):
     """
 
     metrics = {"loss": "min", "nll": "min", "bits_per_dim": "min"}
+    values = ("nll", "bits_per_dim")
 
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError for inputs without a shape."""
@@ -60,7 +61,7 @@ class Likelihood(GenerativeTask):
         self._step = log(levels) * self._size if levels else 0.0  # nats of D steps of 1 / levels
 
     def options(self, networks: Networks) -> frozenset[str]:
-        """Classes, where the network has them."""
+        """Classes, where the density is that of a class."""
         return frozenset({"classes"} if _checked(networks).num_classes else ())
 
     @property

@@ -31,7 +31,6 @@ from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["Reconstruction"]
 
-_VALUES = ("reconstruction",)  # of each sample
 _SMALLEST = 1e-6  # of an activation whose logarithm is taken
 
 
@@ -64,6 +63,7 @@ class Reconstruction(GenerativeTask):
     """
 
     metrics = {"loss": "min", "reconstruction": "min"}
+    values = ("reconstruction",)
 
     def __init__(
         self,
@@ -143,11 +143,11 @@ class Reconstruction(GenerativeTask):
 
     def report_state(self) -> MetricState:
         """The metrics, and the error and latents of every sample."""
-        return StateGroup(self.metric_state(), SampleValues(_VALUES, LATENTS))
+        return StateGroup(self.metric_state(), SampleValues(self.values, LATENTS))
 
     def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
         """The error of each sample with the interval of its mean, the worst ones, and the latents."""
-        return sample_report(spec, state.part(SampleValues), state.compute(), resampling, score="reconstruction")
+        return sample_report(spec, state.part(SampleValues), state.compute(), resampling, has_reconstructions=True)
 
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
         """The error of each sample, and its latents z0, z1, ..."""

@@ -43,8 +43,6 @@ from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["VariationalAutoencoding"]
 
-_VALUES = ("loss", "reconstruction", "kl", "iwae")  # of each sample, nats
-
 
 @runtime_checkable
 class Variational(Protocol):
@@ -95,6 +93,7 @@ class VariationalAutoencoding(GenerativeTask):
 
     metrics = {"loss": "min", "reconstruction": "min", "kl": "min", "collapsed_latents": "min"}
     extra_metrics = {"iwae": "min"}
+    values = ("loss", "reconstruction", "kl", "iwae")
 
     def __init__(
         self,
@@ -193,11 +192,11 @@ class VariationalAutoencoding(GenerativeTask):
 
     def report_state(self) -> MetricState:
         """The metrics with the importance-weighted bound, and the values and latents of every sample."""
-        return StateGroup(self.metric_state(("iwae",)), SampleValues(_VALUES, LATENTS))
+        return StateGroup(self.metric_state(("iwae",)), SampleValues(self.values, LATENTS))
 
     def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
         """The values of each sample with intervals of their means, and what each latent carries."""
-        made = sample_report(spec, state.part(SampleValues), state.compute(), resampling, score="loss")
+        made = sample_report(spec, state.part(SampleValues), state.compute(), resampling, has_reconstructions=True)
         return latent_report(made, state.part(LatentUse))
 
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
