@@ -58,7 +58,7 @@ class GenerativeTask(Task):
 
     Samples, latents and scores are made in evaluation mode and without gradients, which the caller sets.
 
-    values  keys of `Prediction.extra` that every sample has, such as its reconstruction error, larger for worse samples;
+    values  keys of `Prediction.extra` that every sample has, such as its reconstruction error, larger for worse ones;
             `metrics` has their means, and an evaluation a table of them in the order of the first. () for none
     """
 
