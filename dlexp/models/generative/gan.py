@@ -28,6 +28,9 @@ __all__ = ["Discriminator", "Generator", "gan"]
 _IMAGE = 256  # numbers of a sample from which on the published sizes are the default
 _CONVOLVED = 16  # pixels of a side from which on `auto` means convolutions
 _KERNEL = 3
+_SMALLEST = (
+    2  # pixels of a side: smaller maps tell nothing more, and in bf16 their weights' gradients are sometimes NaN
+)
 
 
 class Generator(nn.Module):
@@ -62,14 +65,20 @@ class Discriminator(nn.Module):
         num_features: F.
         projection: (B, C) -> (B, F), None for no projection.
         plane: (B, C) -> what is put beside the sample, None for nothing.
+        slope: Factor of the score.
     """
 
     def __init__(
-        self, body: nn.Module, num_features: int, projection: nn.Module | None = None, plane: nn.Module | None = None
+        self,
+        body: nn.Module,
+        num_features: int,
+        projection: nn.Module | None = None,
+        plane: nn.Module | None = None,
+        slope: float = 1.0,
     ) -> None:
         super().__init__()
         self.body, self.score = body, nn.Linear(num_features, 1)
-        self.projection, self.plane = projection, plane
+        self.projection, self.plane, self.slope = projection, plane, slope
 
     @property
     def is_conditional(self) -> bool:
@@ -84,10 +93,9 @@ class Discriminator(nn.Module):
             inputs = torch.cat([inputs, self.plane(classes.to(inputs.dtype))], dim=1)
         features = self.body(inputs)
         scores: Tensor = self.score(features).squeeze(1)
-        if self.projection is None or classes is None:
-            return scores
-        agreement: Tensor = (features * self.projection(classes.to(features.dtype))).sum(1)
-        return scores + agreement
+        if self.projection is not None and classes is not None:
+            scores = scores + (features * self.projection(classes.to(features.dtype))).sum(1)
+        return scores if self.slope == 1 else self.slope * scores
 
 
 class BlockSoftmax(nn.Module):
@@ -140,7 +148,7 @@ def gan(
     input_shape: tuple[int, ...],
     num_classes: int = 0,
     categorical: tuple[tuple[int, int], ...] = (),
-    network: str = "auto",
+    layer_kind: str = "auto",
     latent: int = 100,
     generator_hidden: Sequence[int] | None = None,
     discriminator_hidden: Sequence[int] | None = None,
@@ -148,7 +156,7 @@ def gan(
     discriminator_channels: Sequence[int] | None = None,
     norm: str = "batch",
     discriminator_norm: str = "none",
-    spectral_norm: bool = False,
+    spectral_norm: float | None = None,
     dropout: float = 0.0,
     activation: str = "leaky_relu_0.2",
     conditional: bool = False,
@@ -160,15 +168,16 @@ def gan(
         input_shape: Shape of a sample: (F,) or (channels, H, W).
         num_classes: C of the data, 0 without classes.
         categorical: (first feature, number of categories) of each categorical column of a table.
-        network: dense, convolutional, or auto: convolutions for images of 16 pixels and more.
+        layer_kind: dense, convolutional, or auto: convolutions for images of 16 pixels and more.
         latent: Z.
         generator_hidden: Units of dense hidden layers; None: by the size of a sample.
         discriminator_hidden: The same of the discriminator.
         generator_channels: Channels of convolutions, each but the first behind a doubling of the size; None: published.
-        discriminator_channels: Channels of convolutions of stride 2; None: published.
+        discriminator_channels: Channels of convolutions, of stride 2 down to maps of 2 pixels; None: published.
         norm: Normalization of the generator.
         discriminator_norm: Normalization of the discriminator, not in its first layer.
-        spectral_norm: Divide each weight of the discriminator by its largest singular value.
+        spectral_norm: Largest slope of the discriminator: each of its weights is divided by its largest singular value,
+            and the score multiplied by this number (Miyato et al. 2018, arXiv:1802.05957); None for no bound.
         dropout: Probability in the discriminator, of units or of whole feature maps.
         activation: Name of the activation of both.
         conditional: Whether both are given the class.
@@ -179,7 +188,7 @@ def gan(
     shape = _Shape(tuple(input_shape), num_classes if conditional else 0, tuple(categorical))
     if conditional and not num_classes:
         raise ValueError("conditional=true requires data with classes. Set model.conditional=false")
-    is_convolved = _is_convolved(network, shape.inputs)
+    is_convolved = _is_convolved(layer_kind, shape.inputs)
     unused = (generator_hidden, discriminator_hidden) if is_convolved else (generator_channels, discriminator_channels)
     if any(given is not None for given in unused):
         kind, other = ("convolutions", "channels") if is_convolved else ("dense layers", "hidden")
@@ -196,20 +205,20 @@ def gan(
         parts = discriminator_hidden or ((512, 256, 128) if is_large else (128, 128))
         body, features = _dense_body(shape, parts, (discriminator_norm, dropout, activation), condition)
     projection, plane = _conditions(shape, condition, features)
-    discriminator = Discriminator(body, features, projection, plane)
-    if spectral_norm:
+    discriminator = Discriminator(body, features, projection, plane, spectral_norm or 1.0)
+    if spectral_norm is not None:
         for module in list(discriminator.modules()):
             if isinstance(module, nn.Linear | nn.Conv2d):
                 spectrally_normed(module)
     return {"generator": Generator(made, latent, shape.num_classes), "discriminator": discriminator}
 
 
-def _is_convolved(network: str, shape: tuple[int, ...]) -> bool:
+def _is_convolved(layer_kind: str, shape: tuple[int, ...]) -> bool:
     """Whether images are made by convolutions. Raises ValueError for convolutions of tables."""
     is_image = len(shape) == 3
-    if network == "convolutional" and not is_image:
-        raise ValueError("convolutions require images. Set model.network=dense, or use model=gan")
-    return network == "convolutional" or (network == "auto" and is_image and min(shape[1:]) >= _CONVOLVED)
+    if layer_kind == "convolutional" and not is_image:
+        raise ValueError("convolutions require images. Set model.layer_kind=dense, or use model=gan")
+    return layer_kind == "convolutional" or (layer_kind == "auto" and is_image and min(shape[1:]) >= _CONVOLVED)
 
 
 def _dense_generator(shape: _Shape, latent: int, hidden: Sequence[int], norm: str, activation: str) -> nn.Sequential:
@@ -264,10 +273,11 @@ def _convolved_body(
     layers: list[nn.Module] = []
     height, width = shape.inputs[1:]
     for number, (fan_in, fan_out) in enumerate(pairwise((shape.inputs[0] + planes, *channels))):
-        layers += [nn.Conv2d(fan_in, fan_out, _KERNEL, stride=2, padding=1), activation_of(activation)]
+        stride = 2 if min(height, width) > _SMALLEST else 1
+        layers += [nn.Conv2d(fan_in, fan_out, _KERNEL, stride, padding=1), activation_of(activation)]
         layers += [nn.Dropout2d(dropout)] if dropout else []
         layers += norm_2d(norm, fan_out) if number else []
-        height, width = -(-height // 2), -(-width // 2)
+        height, width = -(-height // stride), -(-width // stride)
     return nn.Sequential(*layers, nn.Flatten()), channels[-1] * height * width
 
 
