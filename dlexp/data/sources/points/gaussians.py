@@ -27,9 +27,9 @@ _COLUMNS = ("x", "y")
 
 def gaussians(
     *,
-    layout: str = "ring",
+    arrangement: str = "ring",
     modes: int | None = None,
-    mode_std: float = 0.02,
+    mode_std: float = 0.1,
     num_samples: int = 8000,
     data_seed: int = 0,
     val_fraction: float = 0.1,
@@ -39,14 +39,14 @@ def gaussians(
 ) -> DataBundle:
     """Draw points, inputs (2,), as many of each mode; the class of a point is its mode.
 
-    layout     ring (radius 2) or grid (neighbors at distance 2, around 0)
-    modes      K, None for 8 on the ring and 25 on the grid; a square number on the grid
-    mode_std   standard deviation of each mode in both directions
-    data_seed  seed of the drawing only
+    arrangement  ring (radius 2) or grid (neighbors at distance 2, around 0)
+    modes        K, None for 8 on the ring and 25 on the grid; a square number on the grid
+    mode_std     standard deviation of each mode in both directions
+    data_seed    seed of the drawing only
     Raises ValueError for a number of modes that is no square on the grid, and for modes that overlap.
     """
-    count = modes or _MODES[layout]
-    centers = ring_centers(count) if layout == "ring" else grid_centers(count)
+    count = modes or _MODES[arrangement]
+    centers = ring_centers(count) if arrangement == "ring" else grid_centers(count)
     nearest = np.linalg.norm(centers[0] - centers[1:], axis=1).min()
     if 6 * mode_std > nearest:
         rule = f"mode_std={mode_std:g}: the modes overlap, since neighbors are {nearest:.3g} apart"
@@ -62,7 +62,7 @@ def gaussians(
 def draw_gaussians(
     centers: NDArray[np.float64], std: float, count: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(points (N, 2), modes (N,)): point n is a function of n, the centers (K, 2), std and seed; its mode is n mod K."""
+    """(points (N, 2), modes (N,)): point n is a function of n, the centers (K, 2), std and seed; its mode n mod K."""
     labels = np.arange(count, dtype=np.int64) % len(centers)
     drawn = np.random.default_rng(seed).standard_normal((count, centers.shape[1]))
     return centers[labels] + std * drawn, labels
