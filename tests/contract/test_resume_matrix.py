@@ -58,6 +58,8 @@ OF_TASK = {
     "ctc": ("data=tones", "data.num_samples=100", "model=gru", "model.units=8"),
     "contrastive": ("data=digit_captions", "data.batch_size=256", "model=clip", "model.token=8", "model.heads=2"),
     "adversarial": ("model=wgan_gp", "task.critic_steps=2", *GAN),
+    "likelihood": ("data=two_moons", "data.num_samples=300", "model=flow", "model.couplings=2", "model.hidden=[8]"),
+    "reconstruction": ("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
