@@ -21,8 +21,8 @@ from typing import Any
 RING = {
     "gan": ("model.latent=8", "optim.lr=2e-3", "scheduler=cosine", "trainer.epochs=120"),
     "wgan_gp": (
-        *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=240"),
-        *("task.penalty_weight=1", "task.critic_steps=2"),
+        *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=200"),
+        *("task.penalty_weight=0.3", "task.critic_steps=1", "optim.phases.discriminator.lr=4e-3"),
     ),
     "hinge_gan": (
         *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=120"),

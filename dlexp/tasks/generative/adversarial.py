@@ -29,7 +29,7 @@ from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.states import MetricState
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Phase
-from dlexp.tasks.generative.base import GenerativeTask, Sampling, class_weights, noise
+from dlexp.tasks.generative.base import ExportedPart, GenerativeTask, Sampling, class_weights, noise
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["Adversarial"]
@@ -152,6 +152,13 @@ class Adversarial(GenerativeTask):
         """(Z,)."""
         return (_pair(networks)[0].latent,)
 
+    def exported(self, networks: Networks) -> ExportedPart:
+        """The generator, from noise and the weights of the classes behind it."""
+        generator = _pair(networks)[0]
+        classes = f", then a weight of each of {generator.num_classes} classes" if generator.num_classes else ""
+        what = f"samples in the range of the network, made of {generator.latent} standard normal numbers{classes}"
+        return ExportedPart(_FromNoise(generator), (generator.latent + generator.num_classes,), what)
+
     def decoded(self, networks: Networks, latents: Tensor, sampling: Sampling) -> Tensor:
         """(N, Z) -> (N, *shape); without classes, a conditional generator makes them in turn by the sample's number."""
         generator, classes = _pair(networks)[0], sampling.classes
@@ -185,6 +192,20 @@ class Adversarial(GenerativeTask):
                 return 0.5 * self.penalty_weight * gradient_norms(score, data).square().mean()
             norms = gradient_norms(score, points_between(data, made))
             return self.penalty_weight * (norms - 1).square().mean()
+
+
+class _FromNoise(nn.Module):
+    """A generator whose noise (B, Z) and weights of classes (B, C) are one tensor (B, Z + C)."""
+
+    def __init__(self, generator: MakesSamples) -> None:
+        super().__init__()
+        self.generator = cast(nn.Module, generator)
+        self.latent, self.num_classes = generator.latent, generator.num_classes
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(B, Z + C) -> (B, *shape)."""
+        noise, classes = given.split([self.latent, self.num_classes], dim=1)
+        return _made(cast(MakesSamples, self.generator), noise, classes)
 
 
 def _made(generator: MakesSamples, latents: Tensor, classes: Tensor | None) -> Tensor:
