@@ -48,7 +48,7 @@ class NoiseSchedule:
 
     Args:
         kind: See `betas`.
-        timesteps: T, 1 or more.
+        timesteps: T, 2 or more.
 
     Attributes:
         betas: (T,) float64.
