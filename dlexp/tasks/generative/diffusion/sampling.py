@@ -103,17 +103,22 @@ def _fresh(generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
 def invert(denoising: Denoising, inputs: Tensor, *, steps: int) -> Tensor:
     """The noise (N, *shape) from which DDIM in as many steps makes `inputs` (N, *shape).
 
-    Each step of DDIM is undone by repeating x_t <- (the x_t that leads to x_p with the noise seen in the former x_t),
-    which closes in on it wherever the network changes little within a step. x_0 is not clipped: nothing could undo it.
+    Each step of DDIM is undone by repeating x_t <- (the x_t that leads to x_p, with the e or the x_0 that the network
+    sees in the former x_t): e where there is more signal than noise, x_0 elsewhere, whichever changes less with x_t.
+    x_0 is not clipped: nothing could undo it.
     """
-    times = [-1, *reversed(chosen_times(denoising.schedule.timesteps, steps))]
+    schedule = denoising.schedule
     x = inputs
-    for previous, time in pairwise(times):
-        before, now = denoising.schedule, denoising.schedule
-        ratio = now.signal(time) / before.signal(previous)
+    for previous, time in pairwise([-1, *reversed(chosen_times(schedule.timesteps, steps))]):
+        kept, before = schedule.signal(previous), schedule.noise(previous)
+        signal, spread = schedule.signal(time), schedule.noise(time)
         guess = x
         for _ in range(_REPETITIONS):
-            noise = denoising.parts(guess, time)[1]
-            guess = ratio * (x - before.noise(previous) * noise) + now.noise(time) * noise
+            found, rest = denoising.parts(guess, time)
+            if signal > spread or not before:
+                found = (x - before * rest) / kept
+            else:
+                rest = (x - kept * found) / before
+            guess = signal * found + spread * rest
         x = guess
     return x
