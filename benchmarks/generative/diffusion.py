@@ -115,8 +115,9 @@ def sampled(run: RestoredRun, count: int, steps: int, guidance: float, seed: int
     indices = torch.arange(count)
     classes = indices % task.num_classes
     rule = Sampling(seed, indices, F.one_hot(classes, task.num_classes).float(), steps, guidance)
+    shape = task.noise_shape(dict(networks.items()))
     with evaluation_mode(networks), torch.inference_mode():
-        found = task.decoded(dict(networks.items()), noise(task.noise_shape(), seed, indices), rule)
+        found = task.decoded(dict(networks.items()), noise(shape, seed, indices), rule)
     return found.flatten(1).clone(), classes
 
 
@@ -141,6 +142,7 @@ def figures(
     judge: nn.Sequential, samples: Rows, train: Rows, held_out: Rows, test: Rows, seed: int
 ) -> dict[str, float]:
     """See the module. Shares are in percent."""
+
     def accuracy(network: nn.Module, rows: Rows) -> float:
         return 100 * (network(rows[0]).argmax(1) == rows[1]).float().mean().item()
 

@@ -239,7 +239,7 @@ def denoiser(
     heads: int = 4,
     hidden: Sequence[int] = (256, 256, 256),
     dropout: float = 0.0,
-    conditional: bool = True,
+    conditional: bool | None = None,
 ) -> Denoiser:
     """Denoiser: (B, *input_shape), times (B,) in [0, 1], class weights (B, K) or None -> (B, *input_shape).
 
@@ -253,20 +253,19 @@ def denoiser(
         heads: Heads of that attention; they must divide the channels.
         hidden: Units of each residual block of an MLP.
         dropout: Within each residual block.
-        conditional: Whether the network knows the classes, where there are any.
+        conditional: Whether the network knows the classes; None for where there are any.
 
     Raises ValueError for a U-Net on a table, more resolutions than the side allows, and heads that do not divide.
     """
-    classes = num_classes if conditional else 0
     is_image = len(input_shape) == 3
     if network == "mlp" or (network == "auto" and (not is_image or min(input_shape[1:]) < _SMALLEST_SIDE)):
         return denoising_mlp(
-            input_shape=input_shape, num_classes=classes, hidden=hidden, dropout=dropout, conditional=conditional
+            input_shape=input_shape, num_classes=num_classes, hidden=hidden, dropout=dropout, conditional=conditional
         )
     shape = image_shape("a U-Net", input_shape, smallest=2 ** (len(channels) - 1))
     if attention_side and (odd := [width for width in channels if width % heads]):
         raise ValueError(f"heads={heads} must divide the channels, and {odd[0]} is no multiple. Set model.heads=1")
-    return UNet(shape, channels, blocks, attention_side, heads, dropout, classes)
+    return UNet(shape, channels, blocks, attention_side, heads, dropout, _known(num_classes, conditional))
 
 
 def denoising_mlp(
@@ -275,7 +274,7 @@ def denoising_mlp(
     num_classes: int = 0,
     hidden: Sequence[int] = (256, 256, 256),
     dropout: float = 0.0,
-    conditional: bool = True,
+    conditional: bool | None = None,
 ) -> DenoisingMlp:
     """Denoiser of fully connected layers: (B, *input_shape), times (B,), classes (B, K) -> (B, *input_shape).
 
@@ -284,6 +283,13 @@ def denoising_mlp(
         num_classes: K, 0 for data without classes.
         hidden: Units of each residual block.
         dropout: Within each residual block.
-        conditional: Whether the network knows the classes, where there are any.
+        conditional: Whether the network knows the classes; None for where there are any.
     """
-    return DenoisingMlp(input_shape, hidden, hidden[0], num_classes if conditional else 0, dropout)
+    return DenoisingMlp(input_shape, hidden, hidden[0], _known(num_classes, conditional), dropout)
+
+
+def _known(num_classes: int, conditional: bool | None) -> int:
+    """How many classes the network knows. Raises ValueError for none where it has to know them."""
+    if conditional and not num_classes:
+        raise ValueError("conditional=true requires data with classes. Set model.conditional=null")
+    return num_classes if conditional is not False else 0

@@ -10,8 +10,7 @@ noise at which a sample is evaluated.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import cast
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +30,16 @@ _EVALUATED = 4  # M
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
+@runtime_checkable
+class Denoiser(Protocol):
+    """A network that takes noise away, of which K is `num_classes`, 0 where it knows no classes."""
+
+    num_classes: int
+
+    def __call__(self, inputs: Tensor, times: Tensor, classes: Tensor | None) -> Tensor:
+        """x_t (B, *shape), times in (0, 1] (B,), class weights (B, K) or None -> (B, *shape)."""
+
+
 class Diffusion(GenerativeTask):
     """The squared error of the noise, of the sample, or of a mixture of both, at random times.
 
@@ -42,7 +51,7 @@ class Diffusion(GenerativeTask):
         schedule: Signal and noise of each time.
     """
 
-    metrics = {"loss": "min", "bits_per_dimension": "min"}
+    metrics = {"loss": "min", "bits_per_dim": "min"}
 
     def __init__(
         self,
@@ -86,21 +95,12 @@ class Diffusion(GenerativeTask):
         inputs = spec.inputs
         self._limits = inputs.value_range if isinstance(inputs, ImageSpec) else None
         self._levels = inputs.levels if isinstance(inputs, ImageSpec) else None
-        self._clips, self._is_conditional = clip, self.num_classes > 0
+        self._clips = clip
         self._step_factors = bound.step_factors(self.schedule)
 
-    def around(self, network: nn.Module) -> nn.Module:
-        """The denoiser itself. Raises ConfigError for a network that is none."""
-        if not isinstance(getattr(network, "num_classes", None), int):
-            rule = f"requires a model that removes noise, and {type(network).__name__} does not"
-            raise ConfigError.one("task", "diffusion", rule, "Use model=diffusion", code="incompatible-data")
-        self._is_conditional = cast(int, network.num_classes) > 0
-        return network
-
-    @property
-    def options(self) -> frozenset[str]:
+    def options(self, networks: Networks) -> frozenset[str]:
         """Steps, and of a network that knows classes also class and guidance."""
-        return frozenset({"steps", "classes", "guidance"} if self._is_conditional else {"steps"})
+        return frozenset({"steps", "classes", "guidance"} if _checked(networks).num_classes else {"steps"})
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The mean over the samples of the weighted squared error, itself a mean over D."""
@@ -108,7 +108,7 @@ class Diffusion(GenerativeTask):
         count, device = len(batch), inputs.device
         start = torch.rand((), device=device) + torch.arange(count, device=device) / count
         times = ((start % 1) * self.schedule.timesteps).long().clamp(max=self.schedule.timesteps - 1)
-        classes = self._classes(batch)
+        classes = _classes(networks, batch)
         if classes is not None and self._class_dropout:
             classes = classes * (torch.rand(count, 1, device=device) >= self._class_dropout)
         errors, _ = self._errors(networks, inputs, times, torch.randn_like(inputs), classes)
@@ -116,7 +116,7 @@ class Diffusion(GenerativeTask):
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """The samples seen in their least noise, the loss of each, and the bound on its bits."""
-        inputs, classes = as_tensor(batch.inputs), self._classes(batch)
+        inputs, classes = as_tensor(batch.inputs), _classes(networks, batch)
         times = evaluation_times(batch.indices, self.schedule.timesteps)
         drawn = noise((_EVALUATED, *inputs.shape[1:]), 0, batch.indices, "evaluation").to(inputs)
         losses, found = [], []
@@ -126,15 +126,15 @@ class Diffusion(GenerativeTask):
             found.append(clear)
         bits = self._bits(inputs, torch.stack(found, 1), times, drawn)
         loss = torch.stack(losses, 1).mean(1)
-        extra = {"loss": loss, "bits_per_dimension": bits}
+        extra = {"loss": loss, "bits_per_dim": bits}
         return Prediction(found[0], None, loss.mean(), batch.indices, extra)
 
     @property
     def score(self) -> str:
         """The bound on a sample's bits per dimension."""
-        return "bits_per_dimension"
+        return "bits_per_dim"
 
-    def noise_shape(self) -> tuple[int, ...]:
+    def noise_shape(self, networks: Networks) -> tuple[int, ...]:
         """The shape of a sample."""
         return tuple(self.spec.inputs.shape)
 
@@ -157,17 +157,14 @@ class Diffusion(GenerativeTask):
 
     def encoded(self, networks: Networks, batch: Batch) -> Tensor:
         """(B, *shape): the noise from which `decoded` makes the inputs, in its own number of steps without new noise."""
-        denoising = self._denoising(networks, self._classes(batch), None, clips=False)
+        denoising = self._denoising(networks, _classes(networks, batch), None, clips=False)
         return invert(denoising, as_tensor(batch.inputs), steps=self._steps)
-
-    def _classes(self, batch: Batch) -> Tensor | None:
-        return class_weights(batch, self.num_classes) if self._is_conditional else None
 
     def _denoising(
         self, networks: Networks, classes: Tensor | None, guidance: float | None, *, clips: bool
     ) -> Denoising:
         return Denoising(
-            cast(Callable[..., Tensor], networks["model"]),
+            _checked(networks),
             self.schedule,
             self._prediction,
             classes,
@@ -181,8 +178,7 @@ class Diffusion(GenerativeTask):
         """(B,) the weighted squared errors at `times` (B,) with this noise, and x_0 (B, *shape) that the network saw."""
         signal, spread = self.schedule.of(times, inputs.ndim)
         noised = signal * inputs + spread * drawn
-        network = cast(Callable[..., Tensor], networks["model"])
-        outputs = network(noised, (times + 1) / self.schedule.timesteps, classes).float()
+        outputs = _checked(networks)(noised, (times + 1) / self.schedule.timesteps, classes).float()
         wanted = target(self._prediction, inputs, drawn, signal, spread)
         weight = loss_weight(self._prediction, self._weighting, self._snr_limit, signal, spread)
         errors = (outputs - wanted).square().flatten(1).mean(1) * weight.flatten()
@@ -207,3 +203,14 @@ def evaluation_times(indices: Tensor, timesteps: int) -> Tensor:
     strata = torch.arange(_EVALUATED, device=indices.device)
     return ((strata + place[:, None]) / _EVALUATED * timesteps).long().clamp(max=timesteps - 1)
 
+
+def _classes(networks: Networks, batch: Batch) -> Tensor | None:
+    return class_weights(batch, _checked(networks).num_classes)
+
+
+def _checked(networks: Networks) -> Denoiser:
+    network = networks["model"]
+    if isinstance(network, Denoiser) and isinstance(network.num_classes, int):
+        return network
+    rule = f"requires a model that takes noise away, and {type(network).__name__} does not"
+    raise ConfigError.one("task", "diffusion", rule, "Use model=diffusion", code="incompatible-data")

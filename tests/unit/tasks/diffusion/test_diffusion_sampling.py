@@ -26,7 +26,9 @@ def truth(kind: str = "v", schedule: NoiseSchedule | None = None, mean: float = 
 
 
 @pytest.mark.parametrize("kind", ["v", "x0", "epsilon"])
-@pytest.mark.parametrize(("steps", "eta", "error"), [(100, 1.0, 0.05), (100, 0.0, 0.03), (25, 0.0, 0.1), (25, 1.0, 0.2)])
+@pytest.mark.parametrize(
+    ("steps", "eta", "error"), [(100, 1.0, 0.05), (100, 0.0, 0.03), (25, 0.0, 0.1), (25, 1.0, 0.2)]
+)
 def test_a_denoiser_that_knows_the_truth_makes_samples_of_the_right_mean_and_spread(
     kind: str, steps: int, eta: float, error: float
 ) -> None:
@@ -60,9 +62,7 @@ def test_samples_without_new_noise_repeat_to_the_bit_whatever_the_seed_of_the_st
 def test_the_noise_of_a_sample_does_not_depend_on_the_others() -> None:
     def made(indices: Tensor) -> Tensor:
         latents = noise((1,), 0, indices)
-        return sample(
-            truth(), latents, steps=10, eta=1.0, seed=0, indices=indices, progress=lambda done, total: None
-        )
+        return sample(truth(), latents, steps=10, eta=1.0, seed=0, indices=indices, progress=lambda done, total: None)
 
     everyone = made(torch.arange(6))
     for chosen in (torch.tensor([4]), torch.tensor([2, 0])):
@@ -96,7 +96,9 @@ def test_guidance_asks_once_with_twice_the_samples_and_goes_beyond_the_class() -
     assert torch.equal(with_guidance.output(torch.zeros(3, 1), 5), torch.full((3, 1), 4.0))  # 1 + 3 (2 - 1)
     assert [count for count, _ in calls] == [6]
     assert torch.equal(calls[0][1], torch.cat([classes, torch.zeros(3, 3)]))
-    assert torch.equal(Denoising(network, schedule, "x0", classes).output(torch.zeros(3, 1), 5), torch.full((3, 1), 2.0))
+    assert torch.equal(
+        Denoising(network, schedule, "x0", classes).output(torch.zeros(3, 1), 5), torch.full((3, 1), 2.0)
+    )
     assert [count for count, _ in calls] == [6, 3]
 
 
