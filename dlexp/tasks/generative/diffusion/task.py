@@ -81,7 +81,7 @@ class Diffusion(GenerativeTask):
             snr_limit: Largest weight of min_snr.
             class_dropout: Share of the training samples whose class the network does not see.
             steps: Steps of sampling.
-            eta: Noise that sampling adds: 0 none (DDIM), 1 that of ancestral sampling; None for 1 if steps is T, else 0.
+            eta: Noise that sampling adds: 0 none (DDIM), 1 that of ancestral sampling; None for 1 with T steps, else 0.
             guidance: Strength of classifier-free guidance, 1 for none.
             clip: Whether the sample seen in each step is clipped to the range of the pixels.
         """
@@ -156,7 +156,7 @@ class Diffusion(GenerativeTask):
         )
 
     def encoded(self, networks: Networks, batch: Batch) -> Tensor:
-        """(B, *shape): the noise from which `decoded` makes the inputs, in its own number of steps without new noise."""
+        """(B, *shape): the noise from which `decoded` makes the inputs, in its own number of steps."""
         denoising = self._denoising(networks, _classes(networks, batch), None, clips=False)
         return invert(denoising, as_tensor(batch.inputs), steps=self._steps)
 
@@ -175,7 +175,7 @@ class Diffusion(GenerativeTask):
     def _errors(
         self, networks: Networks, inputs: Tensor, times: Tensor, drawn: Tensor, classes: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """(B,) the weighted squared errors at `times` (B,) with this noise, and x_0 (B, *shape) that the network saw."""
+        """(B,) weighted squared errors at `times` (B,) with this noise, and x_0 (B, *shape) that the network saw."""
         signal, spread = self.schedule.of(times, inputs.ndim)
         noised = signal * inputs + spread * drawn
         outputs = _checked(networks)(noised, (times + 1) / self.schedule.timesteps, classes).float()
