@@ -3,7 +3,7 @@
     python -m benchmarks.generative.gan ring [--models gan wgan_gp hinge_gan] [--seeds 5] [--words KEY=VALUE ...]
     python -m benchmarks.generative.gan digits [--models wgan_gp] [--seeds 3]
 
-A mode is covered if a tenth of its share of 2,500 samples is good, within three of its deviations of its center. Digits:
+A mode is covered if a tenth of its share of 2,500 samples is good: within three deviations of its center. Digits:
 the smallest share of a class in 1,000 samples, by a classifier that is trained on real digits, and the mean norm of the
 critic's gradient between data and samples. Weights are those of the best epoch by val/energy_distance. Prints Markdown
 rows as they come; processor seconds are those of the training.
