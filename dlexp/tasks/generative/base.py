@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlexp.metrics.generative.sample_means import SampleMeans
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
@@ -25,7 +25,7 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, Prediction, as_tensor
 
-__all__ = ["Anomalies", "Encodes", "GenerativeTask", "Sampling", "class_weights", "noise"]
+__all__ = ["Anomalies", "Encodes", "ExportedPart", "GenerativeTask", "Sampling", "class_weights", "noise"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ class Sampling:
     steps: int | None = None
     guidance: float | None = None
     progress: Callable[[int, int], None] = field(default=lambda done, total: None)
+
+
+@dataclass(frozen=True)
+class ExportedPart:
+    """What other programs use of a generative model, where it is not a network that takes the data's inputs.
+
+    Attributes:
+        network: Takes tensors with a batch axis, in the order of `example`.
+        example: (number of samples, generator) -> random arguments by name.
+        meaning: A phrase for the output.
+    """
+
+    network: nn.Module
+    example: Callable[[int, torch.Generator], dict[str, Tensor]]
+    meaning: str
 
 
 class GenerativeTask(Task):
@@ -74,6 +89,10 @@ class GenerativeTask(Task):
 
     def noise_shape(self, networks: Networks) -> tuple[int, ...] | None:
         """Shape of the standard normal noise of one sample of these networks; None where they only reconstruct."""
+        return None
+
+    def exported(self, networks: Networks) -> ExportedPart | None:
+        """What `dlexp export` writes; None for the network called model with the data's inputs."""
         return None
 
     @abstractmethod

@@ -31,6 +31,7 @@ from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.example_sequences import copied, random_sequences
+from dlexp.workflows.export.generative import generative_part, part_batches
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
 from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
 from dlexp.workflows.export.stepwise_parts import LOGITS, Encoding
@@ -101,7 +102,8 @@ def export_run(
     stepwise = _puts_out_tokens(stored)
     if stepwise:
         refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
-    network = _network(stored, request.with_preprocessing)
+    part = generative_part(stored, request.with_preprocessing, bool(request.samples))
+    network = _network(stored, request.with_preprocessing) if part is None else part.network.eval()
     for file in stepwise_files(path) if stepwise else [path]:
         if file.exists() and not request.force:
             remedy = "Add --force to overwrite it, or use another name."
@@ -109,13 +111,15 @@ def export_run(
     if stepwise:
         return _stepwise(stored, network, path, request, options)
     with torch.inference_mode():
-        batches = list(_batches(stored, request, say))
+        batches = list(_batches(stored, request, say) if part is None else part_batches(part, _SIZES))
         answers = [forward(network, inputs) for inputs in batches]
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, as_tensor(batches[1]))
     # Exporters trace with autograd, which does not accept inference tensors.
     made = make(network, copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
+    if part is not None:
+        facts["output"]["what"] = part.meaning
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
@@ -321,7 +325,8 @@ def _facts(
         "task": config.task.option,
         "weights_sha256": sha256(experiment.networks.state_dict().values()),
         "with_preprocessing": request.with_preprocessing,
-        "input": _described_inputs(inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
+        "input": _described_inputs(inputs)
+        | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) and isinstance(inputs, Tensor) else {}),
         "output": _described("output", outputs, inputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
         "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
         "targets": _target_names(spec.targets),

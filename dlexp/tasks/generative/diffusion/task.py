@@ -10,15 +10,16 @@ noise at which a sample is evaluated.
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
 from dlexp.specs import DataSpec, ImageSpec
 from dlexp.tasks.base import Networks
-from dlexp.tasks.generative.base import GenerativeTask, Sampling, class_weights, noise
+from dlexp.tasks.generative.base import ExportedPart, GenerativeTask, Sampling, class_weights, noise
 from dlexp.tasks.generative.diffusion import bound
 from dlexp.tasks.generative.diffusion.sampling import Denoising, invert, sample
 from dlexp.tasks.generative.diffusion.schedule import NoiseSchedule, clean, loss_weight, target
@@ -101,6 +102,19 @@ class Diffusion(GenerativeTask):
     def options(self, networks: Networks) -> frozenset[str]:
         """Steps, and of a network that knows classes also class and guidance."""
         return frozenset({"steps", "classes", "guidance"} if _checked(networks).num_classes else {"steps"})
+
+    def exported(self, networks: Networks) -> ExportedPart:
+        """The denoiser: noised inputs, times (t + 1) / T, and class weights where it knows classes."""
+        network = cast(nn.Module, _checked(networks))
+        shape, known = self.spec.inputs.shape, _checked(networks).num_classes
+
+        def example(count: int, source: torch.Generator) -> dict[str, Tensor]:
+            inputs = torch.randn(count, *shape, generator=source)
+            times = torch.randint(1, self.schedule.timesteps + 1, (count,), generator=source) / self.schedule.timesteps
+            classes = F.one_hot(torch.randint(known, (count,), generator=source), known).float() if known else None
+            return {"inputs": inputs, "times": times} | ({} if classes is None else {"classes": classes})
+
+        return ExportedPart(network, example, f"{self._prediction} as the network sees it in the noised inputs")
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The mean over the samples of the weighted squared error, itself a mean over D."""
