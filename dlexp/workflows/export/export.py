@@ -301,7 +301,7 @@ def _compared(
         )
     return {
         "on": "the samples of --samples" if request.samples else "random inputs",
-        "batches": [len(inputs) for inputs in samples[0]],
+        "batches": [len(answers) for answers in samples[1]],
         "largest_difference": largest,
         "largest_output": scale,
         "in": "the unit of the outputs" if unit is None else "standard deviations of each target, from its mean",
