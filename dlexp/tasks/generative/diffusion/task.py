@@ -13,7 +13,6 @@ import math
 from typing import Protocol, cast, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
@@ -105,16 +104,10 @@ class Diffusion(GenerativeTask):
 
     def exported(self, networks: Networks) -> ExportedPart:
         """The denoiser: noised inputs, times (t + 1) / T, and class weights where it knows classes."""
-        network = cast(nn.Module, _checked(networks))
-        shape, known = self.spec.inputs.shape, _checked(networks).num_classes
-
-        def example(count: int, source: torch.Generator) -> dict[str, Tensor]:
-            inputs = torch.randn(count, *shape, generator=source)
-            times = torch.randint(1, self.schedule.timesteps + 1, (count,), generator=source) / self.schedule.timesteps
-            classes = F.one_hot(torch.randint(known, (count,), generator=source), known).float() if known else None
-            return {"inputs": inputs, "times": times} | ({} if classes is None else {"classes": classes})
-
-        return ExportedPart(network, example, f"{self._prediction} as the network sees it in the noised inputs")
+        known = _checked(networks).num_classes
+        shapes = {"inputs": self.spec.inputs.shape, "times": ()} | ({"classes": (known,)} if known else {})
+        what = f"{self._prediction} of noised inputs, in the range of the network"
+        return ExportedPart(cast(nn.Module, _checked(networks)), shapes, what)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The mean over the samples of the weighted squared error, itself a mean over D."""
