@@ -39,8 +39,8 @@ class Step(nn.Module, ABC):
 class Coupling(Step):
     """Half of the numbers is changed, number by number, by functions of the other half, which the inverse has too.
 
-    With `bins` = 0, y = x exp(s) + t, where s is bounded by a learned factor times tanh, so that no step explodes at the
-    start; else y is a monotone spline of x with that many bins. A new coupling is the identity.
+    With `bins` = 0, y = x exp(s) + t, where s is bounded by a learned factor times tanh, so that no step explodes at
+    the start; else y is a monotone spline of x with that many bins. A new coupling is the identity.
 
     Args:
         stays: (D,) bool: the numbers that stay and are read.
