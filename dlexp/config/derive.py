@@ -34,6 +34,7 @@ CHANGEABLE = (
     "trainer.on_nonfinite",
     "trainer.nonfinite_limit",
     "trainer.doctor",
+    "trainer.sample_every",
     *(f"logger.{item.name}" for item in fields(LoggerConfig)),
     "data.download",
     "data.in_memory",

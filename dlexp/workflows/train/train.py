@@ -39,6 +39,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, unbroken
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
+from dlexp.workflows.sample.while_training import sample_pictures, write_animation
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
@@ -226,6 +227,7 @@ def _run(
                 _recorder(run, log, loggers, config),
                 undefined_epochs(say),
                 *watchers(run, setup, say),
+                *sample_pictures(run, setup, say),
                 reporter.observe,
             ),
             recovery=_recovery(run, experiment, log, say),
@@ -282,6 +284,7 @@ def _finish(
     load_weights(experiment.networks, best["networks"])
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
+    write_animation(run, pictures)
     summary = {
         "run": str(run.path),
         "reason": reason,
