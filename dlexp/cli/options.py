@@ -175,7 +175,9 @@ Between = Annotated[
         "--between", metavar="A,B", help="with --interpolate: two classes, or two ROWs of data without; default: noises"
     ),
 ]
-Reconstruct = Annotated[bool, typer.Option("--reconstruct", help="show samples of the data beside what is made of them")]
+Reconstruct = Annotated[
+    bool, typer.Option("--reconstruct", help="show samples of the data beside what is made of them")
+]
 Traverse = Annotated[
     str | None,
     typer.Option("--traverse", metavar="K", help="vary latent K, counted from 0, or all, from -3 to 3 deviations"),
@@ -183,7 +185,9 @@ Traverse = Annotated[
 SampleSplit = Annotated[
     str | None,
     typer.Option(
-        "--split", help="where samples of the data are: train, val or test; default: val", autocompletion=completion.splits
+        "--split",
+        help="where samples of the data are: train, val or test; default: val",
+        autocompletion=completion.splits,
     ),
 ]
 SampleOut = Annotated[

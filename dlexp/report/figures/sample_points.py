@@ -37,10 +37,12 @@ def points_png(
     if 1 < len(known) <= _GROUPS:
         of = np.asarray(groups)
         for name, color in zip(known, _COLORS, strict=False):
-            axes.scatter(*points[of == name].T, s=8, color=color, alpha=0.7, linewidths=0, label=name)
+            axes.scatter(
+                points[of == name, 0], points[of == name, 1], s=8, color=color, alpha=0.7, linewidths=0, label=name
+            )
         axes.legend(loc="upper right", fontsize="small")
     else:
-        axes.scatter(*points.T, s=8, color=_COLORS[0], alpha=0.7, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=8, color=_COLORS[0], alpha=0.7, linewidths=0)
     low, high = np.asarray(limits).T
     outside = int((~((points >= low) & (points <= high)).all(axis=1)).sum())
     axes.set(xlim=limits[0], ylim=limits[1], xlabel=names[0], ylabel=names[1])

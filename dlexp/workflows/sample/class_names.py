@@ -38,7 +38,8 @@ def class_numbers(
     names = class_names(maker)
     found: list[int | None] = []
     problems = []
-    for word in [part for word in words for part in ([word] if word in names else word.split(","))]:
+    single = [part for given in words for part in ([given] if given in names else given.split(","))]
+    for word in single:
         if word in names:
             found.append(names.index(word))
         elif word.isdecimal() and int(word) < len(names):

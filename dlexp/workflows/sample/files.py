@@ -67,7 +67,9 @@ def sample_columns(units: OwnUnits, values: Array, plan: SamplePlan) -> dict[str
     cells = {name: list(column) for name, column in units.columns(values).items()}
     if plan.originals is not None:
         own = units.columns(plan.originals)
-        cells = {name: [v for pair in zip(own[name], column, strict=True) for v in pair] for name, column in cells.items()}
+        cells = {
+            name: [v for pair in zip(own[name], column, strict=True) for v in pair] for name, column in cells.items()
+        }
         rows = plan.facts["rows"]
         before = {"row": [row for row in rows for _ in BESIDE], "what": [*BESIDE] * len(rows)}
     elif len(plan.shape) > 1:

@@ -58,7 +58,14 @@ class SampleMaker:
     @classmethod
     def of(cls, experiment: Experiment, task: GenerativeTask, units: OwnUnits) -> SampleMaker:
         """That of an experiment."""
-        return cls(f"task={experiment.config.task.option}", task, experiment.networks, experiment.device, experiment.precision, units)
+        return cls(
+            f"task={experiment.config.task.option}",
+            task,
+            experiment.networks,
+            experiment.device,
+            experiment.precision,
+            units,
+        )
 
     @property
     def named(self) -> Networks:
@@ -128,9 +135,7 @@ class SampleMaker:
         indices = torch.tensor(list(tiles.indices(numbers)), dtype=torch.int64)[order]
         classes = None if tiles.classes is None else tiles.classes(numbers)[order].to(self.device)
         with self.precision.autocast():
-            made = self.task.decoded(
-                self.named, latents, replace(sampling, indices=indices, classes=classes)
-            )
+            made = self.task.decoded(self.named, latents, replace(sampling, indices=indices, classes=classes))
         return made[torch.tensor(places, device=made.device)].float().cpu()
 
     @contextmanager

@@ -176,7 +176,9 @@ def _interpolation(maker: SampleMaker, request: SampleRequest, data: Experiment 
     shares, rows = torch.linspace(0, 1, steps), len(ends.first)
     is_round = maker.task.noise_shape() is not None
     start = request.first * steps
-    paths = [slerp(a, b, shares) if is_round else _straight(a, b, shares) for a, b in zip(ends.first, ends.last, strict=True)]
+    paths = [
+        slerp(a, b, shares) if is_round else _straight(a, b, shares) for a, b in zip(ends.first, ends.last, strict=True)
+    ]
     found = torch.cat(paths)
     mixed = None
     if ends.classes is not None:
@@ -322,7 +324,8 @@ def _traversal(maker: SampleMaker, request: SampleRequest, data: Experiment | No
     )
     names = [f"z{latent}" if len(which) > 1 else about[row] for row, latent in pairs]
     facts = {"latents": list(which), "of": width, "values": ends.tolist(), "count": len(pairs)}
-    return SamplePlan(tiles, (len(pairs), steps), steps, tuple(f"{end:g}" for end in ends.tolist()), tuple(names), facts)
+    above = tuple(f"{end:g}" for end in ends.tolist())
+    return SamplePlan(tiles, (len(pairs), steps), steps, above, tuple(names), facts)
 
 
 def _starts(

@@ -128,7 +128,9 @@ def _numbers(request: SampleRequest) -> list[Problem]:
         found.append(Problem("--between", ",".join(request.between), rule, "Use --between 3,7", code="invalid-value"))
     if request.interpolate is not None and len(request.rows) % 2:
         rows = " ".join(map(str, request.rows))
-        found.append(Problem("ROW", rows, "an interpolation needs two ends", "Name another sample.", code="invalid-value"))
+        found.append(
+            Problem("ROW", rows, "an interpolation needs two ends", "Name another sample.", code="invalid-value")
+        )
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,7 @@ class Made:
     content: dict[str, Any]
 
 
-def sample_run(
-    folder: Path, request: SampleRequest, progress: Progress = lambda done, total: None
-) -> dict[str, Any]:
+def sample_run(folder: Path, request: SampleRequest, progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Make samples with the run in `folder` and write them; returns the content of their JSON file.
 
     Args:
@@ -116,5 +113,3 @@ def _with_data(run: RunDir, request: SampleRequest, changes: dict[str, Any]) -> 
     changed = check_evaluated(run, experiment, request.changes, request.allow_changes)
     load_eval_weights(run, experiment, request.checkpoint)
     return experiment, changed
-
-

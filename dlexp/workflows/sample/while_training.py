@@ -44,16 +44,35 @@ def sample_pictures(run: RunDir, setup: TrainingSetup, say: Callable[[str], None
         say: Receives a line for each picture that cannot be drawn.
 
     Raises:
-        ConfigError: trainer.sample_every is set, and nothing can be shown.
+        ConfigError: As `check_sample_pictures` does.
     """
     experiment = setup.experiment
     every = experiment.config.trainer.sample_every
-    if every == 0 or not _can_be_shown(experiment, is_wanted=every is not None):
+    if every == 0 or not check_sample_pictures(experiment):
         return ()
     for epoch, path in frames(run.path).items():
         if epoch > setup.state.epoch:
             path.unlink(missing_ok=True)
     return (_SamplePictures(run, setup, say, every or ceil(experiment.config.trainer.epochs / _PICTURES)).observe,)
+
+
+def check_sample_pictures(experiment: Experiment) -> bool:
+    """Whether the task makes something that has a picture.
+
+    Raises ConfigError where it does not, and trainer.sample_every is set.
+    """
+    task, option, every = experiment.task, experiment.config.task.option, experiment.config.trainer.sample_every
+    rule = ""
+    if not isinstance(task, GenerativeTask):
+        rule = f"task={option} makes no samples"
+    elif task.noise_shape() is None and not isinstance(task, Encodes):
+        rule = f"task={option} neither makes samples nor reconstructs"
+    elif not has_picture(_units(experiment)):
+        rule = f"samples of data={experiment.config.data.option} have no picture"
+    if rule and every:
+        rule = f"has no effect: {rule}"
+        raise ConfigError.one("trainer.sample_every", every, rule, "Remove it.", code="no-effect")
+    return not rule
 
 
 def frames(folder: Path) -> dict[int, Path]:
@@ -75,22 +94,6 @@ def write_animation(run: RunDir, pictures: Pictures) -> None:
         return animation([read_bytes(path) for path in paths if is_there(path)])
 
     pictures.write(run / FOLDER / ANIMATION, draw)
-
-
-def _can_be_shown(experiment: Experiment, *, is_wanted: bool) -> bool:
-    """Whether the task makes something that has a picture. Raises ConfigError where it does not and is_wanted."""
-    task, option = experiment.task, experiment.config.task.option
-    rule = ""
-    if not isinstance(task, GenerativeTask):
-        rule = f"has no effect: task={option} makes no samples"
-    elif task.noise_shape() is None and not isinstance(task, Encodes):
-        rule = f"has no effect: task={option} neither makes samples nor reconstructs"
-    elif not has_picture(_units(experiment)):
-        rule = f"has no effect: samples of data={experiment.config.data.option} have no picture"
-    if rule and is_wanted:
-        every = experiment.config.trainer.sample_every
-        raise ConfigError.one("trainer.sample_every", every, rule, "Remove it.", code="no-effect")
-    return not rule
 
 
 def _units(experiment: Experiment) -> OwnUnits:

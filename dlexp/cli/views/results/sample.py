@@ -55,7 +55,8 @@ def show(content: Mapping[str, Any], quiet: bool = False) -> None:
         out.print()
     undrawn(content)
     for label, name in content["files"].items():
-        about = f"   {' x '.join(map(str, content['shape']))} {content['dtype']}, {content['units']}"
+        size = "" if name.endswith(".csv") else f"{' x '.join(map(str, content['shape']))} {content['dtype']}, "
+        about = f"   {size}{content['units']}"
         out.print(f"  {label:<9} {escape(f'{folder}/{name}')}{escape(about) if label == 'samples' else ''}")
     if not quiet:
         out.print(f"  {'facts':<9} {escape(folder)}/{content['mode']}.json")
