@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from dlexp.workflows.finished_run import evaluation_changes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dlexp.workflows.sample.request import SampleRequest
 
 
 class RunSamples(ABC):
@@ -57,7 +60,7 @@ class RunSamples(ABC):
 
         Args:
             overrides: Where and how fast, such as "trainer.device=cpu".
-            count: Samples, or rows of an interpolation or a traversal; None for about 64, or 8 rows.
+            count: Samples, or rows of a picture; None for about 64, or 8 rows.
             seed: Of the noise.
             first: Number of the first sample; sample K of a seed is always the same.
             classes: Names or numbers of classes, in turn; () for all.
@@ -76,42 +79,32 @@ class RunSamples(ABC):
             allow_changes: Use a run whose config.yaml was edited, or whose data have changed.
 
         Returns:
-            Of a table a DataFrame with its columns in their own units; of images their pixels as the data has them,
-            and of other data its numbers. Samples are (N, *shape), reconstructions (N, 2, *shape) with the original
-            first, interpolations and traversals (rows, steps, *shape).
-
-        Raises:
-            ConfigError: A wrong argument, or one that the task has no use for.
-            DataError: The data has changed.
+            A DataFrame of tables; else (N, *shape) as the data is, pixels 0 to white. Reconstructions: (N, 2, *shape),
+            the original first, interpolations and traversals (rows, steps, *shape). Raises ConfigError, DataError.
         """
-        from dlexp.workflows.sample.request import SampleRequest, check_request
+        from dlexp.workflows.sample.request import SampleRequest
 
-        argument = self._data_of(data, target)
+        latent, folder = None if traverse is None else str(traverse), None if out is None else Path(out)
         request = SampleRequest(
-            count=count,
-            seed=seed,
-            first=first,
-            classes=tuple(map(str, classes)),
-            guidance=guidance,
-            steps=steps,
-            interpolate=interpolate,
-            between=tuple(map(str, between)),
-            reconstruct=reconstruct,
-            traverse=None if traverse is None else str(traverse),
-            rows=tuple(rows),
-            split=split,
-            checkpoint=checkpoint,
-            out=None if out is None else Path(out),
-            changes=evaluation_changes([*override_words(overrides), *argument.words]),
+            *(count, seed, first, _texts(classes), guidance, steps, interpolate, _texts(between), reconstruct),
+            *(latent, tuple(rows), split, checkpoint, folder),
             trusted=trusted_of_call(self._trust),
             allow_changes=allow_changes,
         )
+        return self._sampled(request, override_words(overrides), self._data_of(data, target))
+
+    def _sampled(
+        self, request: SampleRequest, words: Sequence[str], argument: DataArgument
+    ) -> NDArray[Any] | pd.DataFrame:
+        """The samples of a request, with overrides and data of the call."""
+        request = replace(request, changes=evaluation_changes([*words, *argument.words]))
         with session(argument.given):
-            check_request(request)
             from dlexp.artifacts.runs.run_dir import RunDir
             from dlexp.workflows.sample.files import sample_columns, shaped, write_samples
+            from dlexp.workflows.sample.request import check_request
             from dlexp.workflows.sample.sample import make_samples
 
+            check_request(request)
             made = make_samples(RunDir.find(self.path), request)
             units = made.maker.units
             if request.out is not None:
@@ -119,3 +112,7 @@ class RunSamples(ABC):
             if units.is_table:
                 return pd.DataFrame(sample_columns(units, made.values, made.plan))
             return shaped(made.values, made.plan)
+
+
+def _texts(words: Sequence[str | int]) -> tuple[str, ...]:
+    return tuple(map(str, words))

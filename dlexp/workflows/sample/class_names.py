@@ -13,7 +13,7 @@ from dlexp.workflows.sample.request import SampleRequest
 NO_CLASS = "none"
 
 
-def class_names(maker: SampleMaker) -> tuple[str, ...]:
+def names_of_classes(maker: SampleMaker) -> tuple[str, ...]:
     """The names of the classes of the data; () for none."""
     targets = maker.units.spec.targets
     return targets.names if isinstance(targets, ClassSpec) else ()
@@ -27,15 +27,15 @@ def wanted_classes(maker: SampleMaker, request: SampleRequest) -> list[int | Non
     if not maker.takes_classes:
         return []
     if not request.classes:
-        return list(range(len(class_names(maker))))
-    return class_numbers(maker, "--class", request.classes, allows_none="guidance" in maker.task.options)
+        return list(range(len(names_of_classes(maker))))
+    return numbers_of_classes(maker, "--class", request.classes, allows_none="guidance" in maker.task.options)
 
 
-def class_numbers(
+def numbers_of_classes(
     maker: SampleMaker, option: str, words: Sequence[str], *, allows_none: bool = False
 ) -> list[int | None]:
     """The numbers of classes that are given by name, or by number; raises ConfigError for all that are neither."""
-    names = class_names(maker)
+    names = names_of_classes(maker)
     found: list[int | None] = []
     problems = []
     single = [part for given in words for part in ([given] if given in names else given.split(","))]
@@ -57,4 +57,4 @@ def class_numbers(
 
 def name_of(maker: SampleMaker, number: int | None) -> str:
     """The name of a class, `none` for no class."""
-    return NO_CLASS if number is None else class_names(maker)[number]
+    return NO_CLASS if number is None else names_of_classes(maker)[number]

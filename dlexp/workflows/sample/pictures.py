@@ -30,7 +30,7 @@ def sample_picture(units: OwnUnits, values: Array, plan: SamplePlan, title: str)
         shares, labels = _beside(before, shares, plan.columns)
 
     def draw() -> bytes:
-        from dlexp.report.figures.sample_grid import grid_png
+        from dlexp.report.figures.generated.grid import grid_png
 
         return grid_png(shares, plan.columns, title=title, column_labels=plan.column_labels, row_labels=labels)
 
@@ -73,7 +73,7 @@ def _points(units: OwnUnits, values: Array, plan: SamplePlan, title: str) -> Cal
     points = np.concatenate([np.stack([np.asarray(c[first]), np.asarray(c[second])], axis=1) for c in cells])
 
     def draw() -> bytes:
-        from dlexp.report.figures.sample_points import points_png
+        from dlexp.report.figures.generated.points import points_png
 
         both = limits[first], limits[second]
         return points_png(points, (first, second), both, groups=groups, title=title)

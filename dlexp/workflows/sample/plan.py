@@ -19,7 +19,7 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.runtime.seed import order
 from dlexp.tasks.generative.base import Encodes
 from dlexp.types import Batch, as_tensor
-from dlexp.workflows.sample.class_names import class_names, class_numbers, name_of, wanted_classes
+from dlexp.workflows.sample.class_names import name_of, names_of_classes, numbers_of_classes, wanted_classes
 from dlexp.workflows.sample.maker import SampleMaker, Tiles, slerp
 from dlexp.workflows.sample.own_units import Array
 from dlexp.workflows.sample.request import ALL, SampleRequest
@@ -101,7 +101,7 @@ def _lacking(maker: SampleMaker, request: SampleRequest) -> list[Problem]:
         return [Problem("RUN", "", rule, "Add --reconstruct", code="not-supported")]
     if shape is None and request.mode == "interpolation" and not request.between and not request.rows:
         rule = f"needs two samples of the data: {kind} makes nothing of noise"
-        names = class_names(maker)
+        names = names_of_classes(maker)
         remedy = f"Add --between {names[0]},{names[-1]}" if names else "Name two samples: --interpolate 8 ROW ROW"
         return [Problem("--interpolate", str(request.interpolate), rule, remedy, code="missing-requirement")]
     if request.mode == "traversal" and shape is not None and len(shape) != 1:
@@ -213,7 +213,7 @@ def _ends_in_noise(maker: SampleMaker, request: SampleRequest) -> _Ends:
     if not maker.takes_classes:
         return _Ends(first, last, None)
     if request.between:
-        one, other = class_numbers(maker, "--between", request.between)
+        one, other = numbers_of_classes(maker, "--between", request.between)
         pairs = [(one, other) for _ in rows]
     else:
         chosen = wanted_classes(maker, request)
@@ -226,7 +226,7 @@ def _ends_in_noise(maker: SampleMaker, request: SampleRequest) -> _Ends:
 def _ends_in_data(maker: SampleMaker, request: SampleRequest, data: Experiment) -> _Ends:
     """Latents of samples: those of pairs of ROWs, or the samples of two classes in the order of the split."""
     split = request.split or "val"
-    names = class_names(maker)
+    names = names_of_classes(maker)
     if request.rows:
         rows = request.rows
     elif names:
@@ -254,7 +254,7 @@ def _row_numbers(words: Sequence[str]) -> tuple[int, ...]:
 
 def _pairs_of_classes(maker: SampleMaker, request: SampleRequest, data: Experiment, split: str) -> tuple[int, ...]:
     """Numbers of samples of two classes, alternating."""
-    chosen = class_numbers(maker, "--between", request.between)
+    chosen = numbers_of_classes(maker, "--between", request.between)
     part = data.bundle.splits[split]
     assert part.targets is not None
     targets = as_tensor(tensor_of(part.targets)).cpu()

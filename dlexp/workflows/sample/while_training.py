@@ -89,7 +89,7 @@ def write_animation(run: RunDir, pictures: Pictures) -> None:
         return
 
     def draw() -> bytes:
-        from dlexp.report.figures.sample_grid import animation
+        from dlexp.report.figures.generated.grid import animation
 
         return animation([read_bytes(path) for path in paths if is_there(path)])
 

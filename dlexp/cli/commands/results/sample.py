@@ -29,37 +29,18 @@ def sample(
     json: given.Json = False,
 ) -> None:
     """Make samples with a generative run, reconstruct data, or go from one sample to another."""
-    from dlexp.workflows.finished_run import evaluation_changes
     from dlexp.workflows.sample.request import SampleRequest, check_request
 
-    typed = tuple(words or ())
-    if "=" in run or run.isdecimal():
-        run, typed = "latest", (run, *typed)
-    wrong = [word for word in typed if "=" not in word and not word.isdecimal()]
-    if wrong:
-        rule = "must be the number of a sample, as in the column `row` of predictions.csv"
-        remedy = "Use a whole number, or KEY=VALUE for an override."
-        raise ConfigError([Problem("ROW", word, rule, remedy, code="invalid-type") for word in wrong])
+    run, rows, overrides = _words(run, tuple(words or ()))
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
+    from dlexp.workflows.finished_run import evaluation_changes
 
     ends = tuple(between or ())
     request = SampleRequest(
-        count=count,
-        seed=seed,
-        first=first,
-        classes=tuple(classes or ()),
-        guidance=guidance,
-        steps=steps,
-        interpolate=interpolate,
-        between=tuple(ends[0].split(",")) if len(ends) == 1 else ends,
-        reconstruct=reconstruct,
-        traverse=traverse,
-        rows=tuple(int(word) for word in typed if "=" not in word),
-        split=split,
-        checkpoint=checkpoint,
-        out=out,
-        changes=evaluation_changes([word for word in typed if "=" in word]),
+        *(count, seed, first, tuple(classes or ()), guidance, steps, interpolate),
+        *(tuple(ends[0].split(",")) if len(ends) == 1 else ends, reconstruct, traverse, rows, split, checkpoint, out),
+        changes=evaluation_changes(overrides),
         trusted=trusted_packages(tuple(trust or ())),
         allow_changes=allow_changes,
     )
@@ -75,3 +56,15 @@ def sample(
         print_json(content)
     else:
         show(content, quiet)
+
+
+def _words(run: str, words: tuple[str, ...]) -> tuple[str, tuple[int, ...], list[str]]:
+    """The run, numbers of samples, and overrides. Raises ConfigError for words that are none of them."""
+    if "=" in run or run.isdecimal():
+        run, words = "latest", (run, *words)
+    wrong = [word for word in words if "=" not in word and not word.isdecimal()]
+    if wrong:
+        rule = "must be the number of a sample, as in the column `row` of predictions.csv"
+        remedy = "Use a whole number, or KEY=VALUE for an override."
+        raise ConfigError([Problem("ROW", word, rule, remedy, code="invalid-type") for word in wrong])
+    return run, tuple(int(word) for word in words if "=" not in word), [word for word in words if "=" in word]
