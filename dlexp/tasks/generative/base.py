@@ -68,13 +68,12 @@ class GenerativeTask(Task):
         """C of the data, 0 without classes."""
         return self.num_outputs(self.spec)
 
-    @property
-    def options(self) -> frozenset[str]:
-        """What of `Sampling` has an effect: any of classes, steps, guidance."""
+    def options(self, networks: Networks) -> frozenset[str]:
+        """What of `Sampling` has an effect with these networks: any of classes, steps, guidance."""
         return frozenset()
 
-    def noise_shape(self) -> tuple[int, ...] | None:
-        """Shape of the standard normal noise of one sample; None for a model that can only reconstruct."""
+    def noise_shape(self, networks: Networks) -> tuple[int, ...] | None:
+        """Shape of the standard normal noise of one sample of these networks; None where they only reconstruct."""
         return None
 
     @abstractmethod
