@@ -28,7 +28,7 @@ def wanted_classes(maker: SampleMaker, request: SampleRequest) -> list[int | Non
         return []
     if not request.classes:
         return list(range(len(names_of_classes(maker))))
-    return numbers_of_classes(maker, "--class", request.classes, allows_none="guidance" in maker.task.options)
+    return numbers_of_classes(maker, "--class", request.classes, allows_none="guidance" in maker.options)
 
 
 def numbers_of_classes(

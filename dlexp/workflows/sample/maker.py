@@ -75,11 +75,21 @@ class SampleMaker:
     @property
     def takes_classes(self) -> bool:
         """Whether samples are made for classes."""
-        return "classes" in self.task.options and self.task.num_classes > 0
+        return "classes" in self.options and self.task.num_classes > 0
+
+    @property
+    def options(self) -> frozenset[str]:
+        """What of `Sampling` has an effect."""
+        return self.task.options(self.named)
+
+    @property
+    def noise_shape(self) -> tuple[int, ...] | None:
+        """Shape of the noise of a sample; None where inputs can only be reconstructed."""
+        return self.task.noise_shape(self.named)
 
     def noise(self, seed: int, numbers: Sequence[int]) -> Tensor:
         """(N, *shape) noise of samples. Raises ValueError for a task that only reconstructs."""
-        shape = self.task.noise_shape()
+        shape = self.noise_shape
         if shape is None:
             raise ValueError("this task makes no samples of its own")
         return noise(shape, seed, torch.tensor(list(numbers), dtype=torch.int64))

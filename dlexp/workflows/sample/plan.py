@@ -57,7 +57,7 @@ class SamplePlan:
 def needs_data(maker: SampleMaker, request: SampleRequest) -> bool:
     """Whether samples of the data are encoded."""
     if request.mode == "traversal":
-        return maker.task.noise_shape() is None or bool(request.rows)
+        return maker.noise_shape is None or bool(request.rows)
     encodes = isinstance(maker.task, Encodes)
     return request.reconstruct or bool(request.rows) or (bool(request.between) and encodes)
 
@@ -71,7 +71,7 @@ def check_possible(maker: SampleMaker, request: SampleRequest) -> None:
         ("--guidance", "guidance", request.guidance),
         ("--class", "classes", ", ".join(request.classes) or None),
     ):
-        if value is not None and option not in task.options:
+        if value is not None and option not in maker.options:
             why = {
                 "steps": f"{kind} makes a sample in one pass",
                 "guidance": f"{kind} has no classifier-free guidance",
@@ -86,7 +86,7 @@ def check_possible(maker: SampleMaker, request: SampleRequest) -> None:
 def _lacking(maker: SampleMaker, request: SampleRequest) -> list[Problem]:
     """What a task cannot do because it does not encode, or makes nothing of noise."""
     task = maker.task
-    encodes, shape = isinstance(task, Encodes), task.noise_shape()
+    encodes, shape = isinstance(task, Encodes), maker.noise_shape
     kind = maker.name
     if not encodes and (request.reconstruct or request.rows):
         name = "--reconstruct" if request.reconstruct else "ROW"
@@ -174,7 +174,7 @@ def _interpolation(maker: SampleMaker, request: SampleRequest, data: Experiment 
     steps = request.interpolate or 2
     ends = _ends_in_data(maker, request, data) if data is not None else _ends_in_noise(maker, request)
     shares, rows = torch.linspace(0, 1, steps), len(ends.first)
-    is_round = maker.task.noise_shape() is not None
+    is_round = maker.noise_shape is not None
     start = request.first * steps
     paths = [
         slerp(a, b, shares) if is_round else _straight(a, b, shares) for a, b in zip(ends.first, ends.last, strict=True)

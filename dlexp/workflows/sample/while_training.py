@@ -33,6 +33,7 @@ FOLDER, ANIMATION = "samples", "samples.gif"
 _NAME = re.compile(r"epoch_(\d+)\.png")
 _COUNT = 25  # samples of a grid; with classes, as many of each as one batch has
 _PICTURES = 10  # of a run by default
+_SEED = 0  # that of `dlexp sample`, which makes the same samples
 
 
 def sample_pictures(run: RunDir, setup: TrainingSetup, say: Callable[[str], None]) -> Sequence[Observer]:
@@ -65,7 +66,7 @@ def check_sample_pictures(experiment: Experiment) -> bool:
     rule = ""
     if not isinstance(task, GenerativeTask):
         rule = f"task={option} makes no samples"
-    elif task.noise_shape() is None and not isinstance(task, Encodes):
+    elif task.noise_shape(dict(experiment.networks.items())) is None and not isinstance(task, Encodes):
         rule = f"task={option} neither makes samples nor reconstructs"
     elif not has_picture(_units(experiment)):
         rule = f"samples of data={experiment.config.data.option} have no picture"
@@ -114,7 +115,7 @@ class _SamplePictures:
         """Draw at the end of every so many-th epoch, and of the last one."""
         if not isinstance(record, EpochRecord) or (record.epoch % self._every and record.epoch != record.epochs):
             return
-        pictures, sampling = Pictures(), Sampling(self._seed, torch.empty(0, dtype=torch.int64))
+        pictures, sampling = Pictures(), Sampling(_SEED, torch.empty(0, dtype=torch.int64))
         with self._setup.state.eval_weights():
             plan = self._plan()
             values = self._maker.decoded(plan.tiles, sampling)
@@ -124,18 +125,14 @@ class _SamplePictures:
         for problem in pictures.undrawn:
             self._say(problem)
 
-    @property
-    def _seed(self) -> int:
-        return self._setup.experiment.config.seed
-
     def _plan(self) -> SamplePlan:
         """One batch: of noise, or else of validation samples."""
         maker = self._maker
-        if maker.task.noise_shape() is not None:
+        if maker.noise_shape is not None:
             classes = maker.task.num_classes if maker.takes_classes else 0
             count = BATCH // classes * classes if 0 < classes <= BATCH else _COUNT
-            return plan_of(maker, SampleRequest(count, self._seed), None)
+            return plan_of(maker, SampleRequest(count, _SEED), None)
         experiment = self._setup.experiment
         length = len(experiment.bundle.splits["val"])
-        chosen = sorted(order(length, self._seed, 0)[: min(BATCH // 2, length)].tolist())
+        chosen = sorted(order(length, _SEED, 0)[: min(BATCH // 2, length)].tolist())
         return reconstructions(maker, samples_at(experiment, "val", chosen), {"split": "val"})
