@@ -64,7 +64,7 @@ def needs_data(maker: SampleMaker, request: SampleRequest) -> bool:
 
 def check_possible(maker: SampleMaker, request: SampleRequest) -> None:
     """Raise ConfigError with every word that the task has no use for, and with what it cannot do."""
-    task, problems = maker.task, []
+    problems: list[Problem] = []
     kind = maker.name
     for name, option, value in (
         ("--steps", "steps", request.steps),
