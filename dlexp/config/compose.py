@@ -30,7 +30,7 @@ from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.preferences import preferred_options, preferred_values
+from dlexp.config.preferences import options_beforehand, preferred_options, preferred_values
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
 from dlexp.config.schema.names import COMPONENTS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
@@ -116,6 +116,9 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     of_search = [word for word in overrides if key_of(word).partition(".")[0] == SEARCH]
     parsed, problems = parse([word for word in overrides if word not in of_search], catalog)
     problems += _of_search(of_search)
+    if known := options_beforehand(parsed.groups, catalog):
+        with placing(known):
+            return _composed([*overrides, *known], catalog)
     try:
         config, choices = compose(parsed, catalog)
     except ConfigError as error:
@@ -132,8 +135,10 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
     given = {override.key_or_group for override in parsed.values}
     if wanted := preferred_values(config, plain_containers(config), choices, given, catalog):
-        with placing(wanted):
-            return _composed([*overrides, *wanted], catalog)
+        preferred, problems = parse(wanted, catalog)
+        problems += apply_values(config, preferred.values, choices, catalog)
+        if problems:
+            raise ConfigError(problems)
     return config, choices, parsed
 
 

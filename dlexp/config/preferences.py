@@ -28,6 +28,20 @@ def preferences(config: DictConfig) -> dict[str, Any]:
     return {str(key): content for key, content in plain.items()} if isinstance(plain, dict) else {}
 
 
+def options_beforehand(given: Mapping[str, str], catalog: Catalog) -> list[str]:
+    """Overrides for the options that a model prefers, where its name and the words alone tell: composing takes long.
+
+    Args:
+        given: Group -> option that the user decided.
+        catalog: The options.
+    """
+    if "model" not in given or "experiment" in given:
+        return []
+    leaves = preferred_leaves(given, catalog).items()
+    wanted = [(group, leaf) for group, leaf in leaves if group in catalog.groups and group not in given]
+    return [FileWord(f"{group}={leaf.text}", leaf.place) for group, leaf in wanted]
+
+
 def preferred_options(
     config: DictConfig, choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
