@@ -76,7 +76,7 @@ class Coupling(Step):
 
     def _scale_and_shift(self, x: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
         read = x * self.stays
-        raw, shift = self.net(read if classes is None else torch.cat([read, classes], 1)).float().chunk(2, 1)
+        raw, shift = self.net(read if classes is None else torch.cat([read, classes], 1)).chunk(2, 1)
         return torch.tanh(raw) * self.bound * ~self.stays, shift * ~self.stays
 
 
@@ -148,8 +148,8 @@ class Flow(nn.Module):
 
     def to_noise(self, inputs: Tensor, places: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> noise (B, D) and log |det| (B,) of the map to it."""
-        x = inputs.flatten(1).float()
-        total = torch.zeros(len(x), device=x.device)
+        x = inputs.flatten(1)
+        total = x.new_zeros(len(x))
         if self.pixels is not None:
             x, total = self.pixels(self.pixels.spread(x, places.flatten(1)))
         for step in self.steps:
@@ -172,7 +172,7 @@ def flow(
     levels: int | None = None,
     couplings: int = 8,
     hidden: Sequence[int] = (128, 128),
-    activation: str = "relu",
+    activation: str = "silu",
     conditional: bool = False,
 ) -> Flow:
     """RealNVP: (B, *input_shape) -> log density (B,), and noise (N, D) back to samples.

@@ -59,10 +59,9 @@ class Likelihood(GenerativeTask):
         levels = inputs.levels if isinstance(inputs, ImageSpec) else None
         self._step = log(levels) * self._size if levels else 0.0  # nats of D steps of 1 / levels
 
-    @property
-    def options(self) -> frozenset[str]:
-        """Classes, where the data has them."""
-        return frozenset({"classes"} if self.num_classes else ())
+    def options(self, networks: Networks) -> frozenset[str]:
+        """Classes, where the density is that of a class."""
+        return frozenset({"classes"} if _checked(networks).num_classes else ())
 
     @property
     def score(self) -> str:
@@ -81,7 +80,7 @@ class Likelihood(GenerativeTask):
             found[:, None], None, found.mean(), batch.indices, {"nll": found, "bits_per_dim": self._bits(found)}
         )
 
-    def noise_shape(self) -> tuple[int, ...]:
+    def noise_shape(self, networks: Networks) -> tuple[int, ...]:
         """(D,)."""
         return (self._size,)
 
