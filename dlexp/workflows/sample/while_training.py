@@ -31,7 +31,7 @@ from dlexp.workflows.split_rows import samples_at
 
 FOLDER, ANIMATION = "samples", "samples.gif"
 _NAME = re.compile(r"epoch_(\d+)\.png")
-_COUNT = 25  # samples of a grid; with classes, as many of each as one batch has
+_COUNT, _POINTS = 25, 256  # samples of a grid, and of a table; with classes, as many of each as one batch has
 _PICTURES = 10  # of a run by default
 _SEED = 0  # that of `dlexp sample`, which makes the same samples
 
@@ -131,6 +131,7 @@ class _SamplePictures:
         if maker.noise_shape is not None:
             classes = maker.task.num_classes if maker.takes_classes else 0
             count = BATCH // classes * classes if 0 < classes <= BATCH else _COUNT
+            count = _POINTS if maker.units.is_table else count
             return plan_of(maker, SampleRequest(count, _SEED), None)
         experiment = self._setup.experiment
         length = len(experiment.bundle.splits["val"])
