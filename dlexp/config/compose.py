@@ -134,7 +134,7 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         further = further_problems(config, choices, catalog)
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
     given = {override.key_or_group for override in parsed.values}
-    if wanted := preferred_values(config, plain_containers(config), choices, given, catalog):
+    if wanted := preferred_values(config, choices, given, catalog):
         preferred, problems = parse(wanted, catalog)
         problems += apply_values(config, preferred.values, choices, catalog)
         if problems:

@@ -104,7 +104,7 @@ def _repeated(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple
     decided = {override.key_or_group for override in (*old.values, *new.values)}
     if "model" not in new.groups:
         decided |= {key for key in preferences(config) if key.partition(".")[0] in kept}
-    if values := preferred_values(config, tree, choices, decided, catalog):
+    if values := preferred_values(config, choices, decided, catalog):
         return _repeated(folder, [*overrides, *values], catalog)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)

@@ -62,7 +62,7 @@ def preferred_options(
 
 
 def preferred_values(
-    config: DictConfig, tree: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
+    config: DictConfig, choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
     """Overrides for the values that the model prefers and nobody decided.
 
@@ -71,14 +71,16 @@ def preferred_values(
 
     Args:
         config: The configuration.
-        tree: The same as plain containers.
         choices: Group -> option.
         given: Keys that the user decided.
         catalog: The options.
     """
-    decided = {*given, *_of_experiment(choices, catalog)}
     wanted = preferences(config)
-    found: list[str] = []
+    if not wanted:
+        return []
+    decided, found = {*given, *_of_experiment(choices, catalog)}, list[str]()
+    raw = OmegaConf.to_container(config, resolve=False)  # a required value may be missing
+    tree = {str(key): content for key, content in raw.items()} if isinstance(raw, dict) else {}
     for key, content in wanted.items():
         now = value_at(tree, key)
         is_wanted = key not in decided and now is not ABSENT and now != content
