@@ -14,6 +14,7 @@ from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_a
 from dlexp.api.calls import explains_its_arguments
 from dlexp.api.picture import Picture
 from dlexp.api.results import DoctorResult, EvaluationResult
+from dlexp.api.run_samples import RunSamples
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.artifacts.files.format_number import refuse_other_run_format
@@ -29,12 +30,11 @@ from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 if TYPE_CHECKING:
     from torch import nn
 
-_WHOLE = ("epoch", "step")
 _HANDED_OVER = {"dataframe": "a DataFrame", "text_dataframe": "texts", "ndarrays": "arrays"}
 _SPLITS = ("train", "val", "test")
 
 
-class Run:
+class Run(RunSamples):
     """A run directory.
 
     Args:
@@ -397,4 +397,4 @@ class Run:
 def _cell(name: str, text: str) -> float | int:
     if not text:
         return math.nan
-    return int(text) if name in _WHOLE else float(text)
+    return int(text) if name in ("epoch", "step") else float(text)

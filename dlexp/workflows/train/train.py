@@ -39,6 +39,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, unbroken
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
+from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_animation
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
@@ -97,6 +98,7 @@ def training(
     setup = prepare_training(
         experiment
     )  # before creating a directory: optimizer and schedule may have invalid settings
+    check_sample_pictures(experiment)
     run = RunDir.create("train", config.run_name, request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
@@ -161,6 +163,7 @@ def resuming(
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
         changed = check_resume_drift(run, experiment, request.allow_changes, reporter.say)
         setup = prepare_training(experiment)
+        check_sample_pictures(experiment)
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
                 setup.state.load_state_dict(saved)
@@ -186,6 +189,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     check_loggers(config)
     experiment = prepared(with_placeholders(config), trusted)
     setup = prepare_training(experiment)
+    check_sample_pictures(experiment)
     state = setup.state
     begun = time.perf_counter()
     state.train_mode()
@@ -226,6 +230,7 @@ def _run(
                 _recorder(run, log, loggers, config),
                 undefined_epochs(say),
                 *watchers(run, setup, say),
+                *sample_pictures(run, setup, say),
                 reporter.observe,
             ),
             recovery=_recovery(run, experiment, log, say),
@@ -282,6 +287,7 @@ def _finish(
     load_weights(experiment.networks, best["networks"])
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
+    write_animation(run, pictures)
     summary = {
         "run": str(run.path),
         "reason": reason,
