@@ -1,0 +1,202 @@
+"""The samples of a generative run, measured beside real data, as a part of the report of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlexp.assemble.experiment import Experiment
+from dlexp.errors import ConfigError, Problem
+from dlexp.findings import counted
+from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.generative.names import FRECHET, FRECHET_FLOOR
+from dlexp.metrics.reports.figures import Bars, Figure, ImageRows, Points
+from dlexp.metrics.reports.report import Report, Table
+from dlexp.report.number_format import percent
+from dlexp.specs import ImageSpec, TableSpec
+from dlexp.tasks.base import Task
+from dlexp.tasks.generative.base import GenerativeTask
+from dlexp.workflows.evaluate.generated.looked import Looked
+from dlexp.workflows.evaluate.generated.measures import SampleFigure
+from dlexp.workflows.evaluate.generated.reading import TrainingPieces
+from dlexp.workflows.evaluate.generated.samples import SampleRequest
+
+_SHOWN, _COPIES_SHOWN, _COPIES_LISTED, _POINTS = 64, 16, 100, 2000
+_HEADER = ("figure", "value", "real_data", "low", "high")
+_TABLE = "Samples beside real data in their place: what no model can be expected to exceed."
+_GRID = "The first samples of the run."
+_COPIES = "The samples nearest to a training sample, and that sample to the right of each."
+_SHARES = "Shares of the classes, as the classifier finds them, of the samples and of the {split} split."
+_CLOUD = "Samples over the {split} split, in standardized numbers."
+
+
+def refuse_request(task: Task, experiment: Experiment, request: SampleRequest) -> bool:
+    """Whether samples are to be made. Raises ConfigError for wishes that have no effect on this run."""
+    networks = dict(experiment.networks.items())
+    samples = isinstance(task, GenerativeTask) and task.noise_shape(networks) is not None
+    options = task.options(networks) if isinstance(task, GenerativeTask) else frozenset()
+    given = {"--samples": request.count or None, "--steps": request.steps, "--guidance": request.guidance}
+    problems = []
+    for word, value in given.items():
+        if value is None:
+            continue
+        if not samples:
+            rule = f"has no effect: task={experiment.config.task.option} makes no samples"
+            problems.append(Problem(word, str(value), rule, f"Remove {word}.", code="no-effect"))
+        elif word != "--samples" and word[2:] not in options:
+            rule = f"has no effect on samples of model={experiment.config.model.option}"
+            problems.append(Problem(word, str(value), rule, f"Remove {word}.", code="no-effect"))
+    if problems:
+        raise ConfigError(problems)
+    return samples and request.count != 0
+
+
+def with_samples(
+    report: Report, experiment: Experiment, split: str, request: SampleRequest, resampling: Resampling
+) -> Report:
+    """`report` with the figures of samples that are made now; as it is for runs that make none.
+
+    Raises ConfigError for wishes that have no effect on this run.
+    """
+    task = experiment.task
+    if not refuse_request(task, experiment, request) or not isinstance(task, GenerativeTask):
+        return report
+    if not isinstance(experiment.bundle.spec.inputs, ImageSpec | TableSpec):
+        return replace(report, notes=(*report.notes, "samples of this kind are not measured"))
+    looked = Looked.at(experiment, task, split, request)
+    if len(looked.inputs) < 2:
+        note = f"{looked.left_out:,} of {looked.left_out + len(looked.inputs):,} samples are not finite: none is measured"
+        return replace(report, notes=(*report.notes, note))
+    found = looked.figures()
+    metrics: dict[str, float | None] = {name: figure.value for name, figure in found.items()}
+    if found[FRECHET].real is not None:
+        metrics[FRECHET_FLOOR] = found[FRECHET].real
+    intervals = {}
+    if resampling.resamples:
+        intervals = {n: f.interval(resampling.level) for n, f in found.items() if f.value is not None}
+    return replace(
+        report,
+        metrics={**report.metrics, **metrics},
+        undefined={**report.undefined, **{name: f.reason for name, f in found.items() if f.value is None}},
+        intervals={**report.intervals, **intervals},
+        tables={**report.tables, **dict(_tables(looked, found, resampling))},
+        figures={**report.figures, **dict(_figures(looked))},
+        facts={**report.facts, **_facts(looked, found, experiment, request)},
+        notes=(*report.notes, *_notes(looked)),
+    )
+
+
+def _tables(
+    looked: Looked, found: Mapping[str, SampleFigure], resampling: Resampling
+) -> Iterator[tuple[str, Table]]:
+    rows = []
+    for name, figure in found.items():
+        bounds = figure.interval(resampling.level)
+        rows.append((name, figure.value, figure.real, bounds.low, bounds.high))
+    yield "generated", Table(_HEADER, rows, _TABLE, ("figure",))
+    nearest = looked.copies.nearest
+    order = np.argsort(nearest.distances, kind="stable")[:_COPIES_LISTED]
+    training = looked.bundle.splits["train"].indices.numpy()
+    lines = [
+        (int(n), float(nearest.distances[n]), int(training[nearest.places[n]]),
+         "yes" if nearest.distances[n] <= looked.copies.threshold else "no")
+        for n in order
+    ]  # fmt: skip
+    yield "nearest_training", Table(("sample", "distance", "training_row", "is_near_copy"), lines)
+    if looked.classes:
+        shares = _shares(looked)
+        lines_of_classes = zip(looked.classes, *(one.tolist() for one in shares), strict=True)
+        yield "class_shares", Table(("class", "samples", "real"), list(lines_of_classes), _SHARES, ("class",))
+
+
+def _shares(looked: Looked) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(C,) each: the shares of the classes of the samples, and of the evaluated split."""
+    count = len(looked.classes)
+    samples, real = (np.bincount(looked.judged[at].predicted, minlength=count) for at in (0, 2))
+    return samples / samples.sum(), real / real.sum()
+
+
+def _figures(looked: Looked) -> Iterator[tuple[str, Figure]]:
+    inputs = looked.bundle.spec.inputs
+    if isinstance(inputs, ImageSpec) and inputs.channels in (1, 3):
+        yield "generated", ImageRows(_GRID, (_pixels(looked.inputs[:_SHOWN]),), _labels(looked))
+        nearest = looked.copies.nearest
+        order = np.argsort(nearest.distances, kind="stable")[:_COPIES_SHOWN]
+        training = TrainingPieces(looked.bundle).images(nearest.places[order])
+        texts = [f"{int(n)}: {nearest.distances[n]:.3g}" for n in order]
+        yield "nearest_training", ImageRows(_COPIES, (_pixels(looked.inputs[order]), _pixels(training)), texts)
+    elif isinstance(inputs, TableSpec) and inputs.num_features == 2:
+        clouds = {"real": looked.reference.inputs, "samples": looked.inputs}
+        points = {name: one[:_POINTS].double().numpy() for name, one in clouds.items()}
+        yield "generated", Points(_CLOUD, points)
+    if looked.classes:
+        samples, real = _shares(looked)
+        yield "class_shares", Bars(_SHARES, looked.classes, {"samples": samples, "real": real}, "share")
+
+
+def _labels(looked: Looked) -> list[str]:
+    """The class that each shown sample was asked to be; else the one that the classifier finds."""
+    count = min(_SHOWN, len(looked.inputs))
+    if not looked.classes:
+        return [""] * count
+    numbers = looked.judged[0].predicted if looked.made.classes is None else looked.made.classes.numpy()
+    return [looked.classes[n] for n in numbers[:count].tolist()]
+
+
+def _pixels(images: Tensor) -> NDArray[np.uint8]:
+    """(B, C, H, W) on the common scale -> (B, H, W) or (B, H, W, 3) uint8; without a known white by their range."""
+    values = images.double().numpy()
+    low, high = (-1.0, 1.0) if np.abs(values).max(initial=0.0) <= 1 else (values.min(), values.max())
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    pixels = np.rint(255 * scaled).astype(np.uint8)
+    return pixels[:, 0] if pixels.shape[1] == 1 else np.moveaxis(pixels, 1, -1)
+
+
+def _facts(
+    looked: Looked, found: Mapping[str, SampleFigure], experiment: Experiment, request: SampleRequest
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "samples": len(looked.inputs) + looked.left_out,
+        "not_finite": looked.left_out,
+        "seed": experiment.config.seed,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "features": looked.features.samples.shape[1],
+        "features_of": "classifier" if looked.has_features else "inputs",
+        "real_samples": len(looked.reference),
+        "real_in_place_of_samples": len(looked.stand_in),
+        "copy_distance": looked.copies.threshold,
+        "searched_for_copies": len(looked.copies.nearest.distances),
+    }
+    if looked.judge is not None:
+        facts["classifier"] = {
+            "accuracy": looked.accuracy,
+            "updates": looked.judge.updates,
+            "from_cache": looked.judge.is_cached,
+        }
+        facts["labels_of_cas"] = "classifier" if looked.made.classes is None else "asked for"
+    return {"generated": facts, "floors": {name: f.real for name, f in found.items() if f.real is not None}}
+
+
+def _notes(looked: Looked) -> Iterator[str]:
+    made, width = len(looked.inputs) + looked.left_out, looked.features.samples.shape[1]
+    what = f"{width} features of a classifier of the training split" if looked.has_features else "the inputs themselves"
+    sure = f", {percent(looked.accuracy)} % right on the {looked.split} split" if looked.judge is not None else ""
+    where = "val" if looked.split == "train" else "train"
+    yield (
+        f"{counted(made, 'sample')} of the run's seed, compared with {len(looked.reference):,} of the {looked.split} "
+        f"split by {what}{sure}; real data: {len(looked.stand_in):,} of the {where} split in place of the samples"
+    )
+    if looked.left_out:
+        yield f"{looked.left_out:,} of {made:,} samples are not finite and were left out"
+    if made < looked.made.wanted:
+        yield f"{made:,} of {looked.made.wanted:,} samples were made in ten minutes. Set --samples to make more."
+    if min(len(looked.inputs), len(looked.reference)) <= width:
+        yield f"there are no more samples than the {width} features: frechet is mostly bias, compare it with real data"
+    if looked.classes and looked.made.classes is None:
+        yield "the model has no classes: those of its samples, also for cas, are what the classifier calls them"
