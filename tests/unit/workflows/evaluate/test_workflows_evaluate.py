@@ -164,8 +164,8 @@ def test_a_metric_on_request_decides_and_others_do_not_pay_for_it(tmp_path: Path
 def bundle(inputs: torch.Tensor, preprocessing: dict[str, Any]) -> DataBundle:
     count = len(inputs)
     split = Split.in_memory(inputs, torch.arange(count) % 2, torch.arange(count))
-    shape = tuple(inputs.shape[1:])
-    spec = DataSpec(ImageSpec(*shape), ClassSpec(("a", "b")))
+    channels, height, width = inputs.shape[1:]
+    spec = DataSpec(ImageSpec(channels, height, width), ClassSpec(("a", "b")))
     whole = Affine(torch.tensor(1.0), torch.tensor(0.0))
     return DataBundle(spec, dict.fromkeys(("train", "val", "test"), split), whole, "", preprocessing)
 
