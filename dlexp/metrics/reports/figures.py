@@ -154,6 +154,45 @@ class Forecasts:
     times: NDArray[Any] | None = None
 
 
+@dataclass(frozen=True)
+class Bars:
+    """A bar of each series for each of some names.
+
+    names   C names
+    series  label -> heights (C,)
+    y_label what a height is
+    """
+
+    caption: str
+    names: Sequence[str]
+    series: Mapping[str, Floats]
+    y_label: str
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images of some samples, several beside each other of each.
+
+    versions  one array each: (K, H, W) or (K, H, W, 3) uint8
+    labels    K texts
+    """
+
+    caption: str
+    versions: Sequence[NDArray[np.uint8]]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of a plane.
+
+    series  label -> (N, 2); later ones are drawn over earlier ones
+    """
+
+    caption: str
+    series: Mapping[str, Floats]
+
+
 Figure = (
     ConfusionMatrix
     | RankingCurves
@@ -164,6 +203,9 @@ Figure = (
     | TokenValues
     | AttentionMaps
     | Forecasts
+    | Bars
+    | ImageRows
+    | Points
 )
 
 

@@ -15,17 +15,22 @@ from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
     AttentionMaps,
+    Bars,
     ConfusionMatrix,
     Forecasts,
+    ImageRows,
     Lines,
+    Points,
     RankingCurves,
     ReliabilityDiagram,
     TokenValues,
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
+from dlexp.report.figures.charts.generated import bars_png, points_over_png
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
+from dlexp.report.figures.samples import samples_png
 from dlexp.report.figures.sequences.attention import attention_png
 from dlexp.report.figures.sequences.forecasts import forecasts_png
 from dlexp.report.figures.sequences.tokens import token_values_png
@@ -64,6 +69,12 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return attention_png(figure, split)
         case Forecasts():
             return forecasts_png(figure, split)
+        case Bars():
+            return bars_png(figure, split)
+        case ImageRows():
+            return samples_png(figure.caption.replace("{split}", split), figure.versions, figure.labels)
+        case Points():
+            return points_over_png(figure, split)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 

@@ -72,9 +72,7 @@ class Looked:
         reference = read_some(bundle, split, MOST, seed)
         left_out = int((~is_finite).sum())
         inputs = scale(finite.inputs)
-        return cls(
-            scale, bundle, split, finite, left_out, inputs, stand_in, reference, experiment.device, request.say
-        )
+        return cls(scale, bundle, split, finite, left_out, inputs, stand_in, reference, experiment.device, request.say)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -106,9 +104,7 @@ class Looked:
     def has_features(self) -> bool:
         """Whether samples are compared by features of the classifier, and not as they are."""
         inputs = self.bundle.spec.inputs
-        return self.judge is not None and not (
-            isinstance(inputs, TableSpec) and inputs.num_features < _FEWEST_FEATURES
-        )
+        return self.judge is not None and not (isinstance(inputs, TableSpec) and inputs.num_features < _FEWEST_FEATURES)
 
     @cached_property
     def features(self) -> Features:

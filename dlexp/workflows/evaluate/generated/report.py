@@ -19,7 +19,6 @@ from dlexp.metrics.reports.figures import Bars, Figure, ImageRows, Points
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.report.number_format import percent
 from dlexp.specs import ImageSpec, TableSpec
-from dlexp.tasks.base import Task
 from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.workflows.evaluate.generated.looked import Looked
 from dlexp.workflows.evaluate.generated.measures import SampleFigure
@@ -35,9 +34,9 @@ _SHARES = "Shares of the classes, as the classifier finds them, of the samples a
 _CLOUD = "Samples over the {split} split, in standardized numbers."
 
 
-def refuse_request(task: Task, experiment: Experiment, request: SampleRequest) -> bool:
+def refuse_request(experiment: Experiment, request: SampleRequest) -> bool:
     """Whether samples are to be made. Raises ConfigError for wishes that have no effect on this run."""
-    networks = dict(experiment.networks.items())
+    task, networks = experiment.task, dict(experiment.networks.items())
     samples = isinstance(task, GenerativeTask) and task.noise_shape(networks) is not None
     options = task.options(networks) if isinstance(task, GenerativeTask) else frozenset()
     given = {"--samples": request.count or None, "--steps": request.steps, "--guidance": request.guidance}
@@ -64,13 +63,15 @@ def with_samples(
     Raises ConfigError for wishes that have no effect on this run.
     """
     task = experiment.task
-    if not refuse_request(task, experiment, request) or not isinstance(task, GenerativeTask):
+    if not refuse_request(experiment, request) or not isinstance(task, GenerativeTask):
         return report
     if not isinstance(experiment.bundle.spec.inputs, ImageSpec | TableSpec):
         return replace(report, notes=(*report.notes, "samples of this kind are not measured"))
     looked = Looked.at(experiment, task, split, request)
     if len(looked.inputs) < 2:
-        note = f"{looked.left_out:,} of {looked.left_out + len(looked.inputs):,} samples are not finite: none is measured"
+        note = (
+            f"{looked.left_out:,} of {looked.left_out + len(looked.inputs):,} samples are not finite: none is measured"
+        )
         return replace(report, notes=(*report.notes, note))
     found = looked.figures()
     metrics: dict[str, float | None] = {name: figure.value for name, figure in found.items()}
@@ -91,9 +92,7 @@ def with_samples(
     )
 
 
-def _tables(
-    looked: Looked, found: Mapping[str, SampleFigure], resampling: Resampling
-) -> Iterator[tuple[str, Table]]:
+def _tables(looked: Looked, found: Mapping[str, SampleFigure], resampling: Resampling) -> Iterator[tuple[str, Table]]:
     rows = []
     for name, figure in found.items():
         bounds = figure.interval(resampling.level)
