@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dlexp.artifacts.classifier_cache import classifier_folder, find_classifier, keep_classifier, name_of
+from dlexp.artifacts import classifier_cache
+from dlexp.artifacts.classifier_cache import find_classifier, keep_classifier, name_of
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
@@ -40,11 +41,18 @@ from dlexp.workflows.prepare.in_memory import Nowhere
 Say = Callable[[str], None]
 _LEAST_SIDE = 4  # pixels of images that are convolved
 _BATCH, _LEAST_UPDATES, _USUAL_EPOCHS, _MOST_UPDATES = 64, 400, 20, 2000
-_IMAGES = ("data=digits", "model=simple_cnn", "model.channels=[32,64]", "model.fc=64", "model.dropout=0.2")
+_IMAGES = (
+    "data=digits",
+    "data.augment=none",
+    "model=simple_cnn",
+    "model.channels=[32,64]",
+    "model.fc=64",
+    "model.dropout=0.2",
+)
 _OTHERS = ("data=iris", "model=mlp", "model.hidden=[128,64]")
 _COMMON = (
     *("task=classification", "seed=0", "optim=adam", "optim.lr=0.002", "scheduler=cosine", "trainer.precision=fp32"),
-    *("data.augment=none", f"data.batch_size={_BATCH}", "data.eval_batch_size=500"),
+    *(f"data.batch_size={_BATCH}", "data.eval_batch_size=500"),
 )
 VERSION = 1  # of what is above: a change of it needs another number
 
@@ -101,7 +109,7 @@ def real_judge(bundle: DataBundle, device: torch.device, say: Say = lambda text:
         device: Where it runs.
         say: Receives the progress.
     """
-    folder, name = classifier_folder(), name_of(_description(bundle))
+    folder, name = classifier_cache.classifier_folder(), name_of(_description(bundle))
     found = find_classifier(folder, name)
     if found is not None:
         weights, facts = found

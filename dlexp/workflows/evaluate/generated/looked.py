@@ -74,6 +74,12 @@ class Looked:
         inputs = scale(finite.inputs)
         return cls(scale, bundle, split, finite, left_out, inputs, stand_in, reference, experiment.device, request.say)
 
+    def has_figure(self, name: str) -> bool:
+        """Whether samples of this run have a figure of this name."""
+        if name == "class_agreement":
+            return bool(self.classes) and self.made.classes is not None
+        return bool(self.classes) or name not in ("cas", "class_distance")
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the C classes, () without."""

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
 Pixels = NDArray[np.float32]
 NEIGHBORS = 3
+FEWEST = NEIGHBORS + 1  # samples of each set
 MOST_NEIGHBORS = 5000  # samples between which distances are measured
 _COPY_WORK = 4e11  # multiply-adds of the search for copies
 _FEWEST = 500
@@ -34,17 +35,15 @@ class SampleFigure:
     """A figure of samples.
 
     Attributes:
-        value: Of the samples; None where it cannot be computed.
+        value: Of the samples.
         real: The same of real samples in their place; None where there is no such.
         hits, trials: Of a share; None for other figures.
-        reason: Why there is no value.
     """
 
-    value: float | None
+    value: float
     real: float | None = None
     hits: int | None = None
     trials: int | None = None
-    reason: str = ""
 
     @classmethod
     def share(cls, hits: NDArray[np.bool_], real: NDArray[np.bool_] | None) -> SampleFigure:
@@ -96,15 +95,13 @@ class Copies:
 
 
 def feature_figures(features: Features) -> Iterator[tuple[str, SampleFigure]]:
-    """Name -> distance of the Gaussians; precision, recall and coverage by the nearest neighbors."""
+    """Name -> distance of the Gaussians; precision, recall and coverage by the nearest neighbors.
+
+    Each of the three sets has at least `FEWEST` samples.
+    """
     samples, stand_in, reference = features.samples, features.stand_in, features.reference
-    if min(map(len, (samples, stand_in, reference))) > NEIGHBORS:
-        yield FRECHET, SampleFigure(frechet_distance(samples, reference), frechet_distance(stand_in, reference))
-        yield from _neighbor_figures(features)
-        return
-    reason = f"{NEIGHBORS + 1} samples are required of each kind"
-    for name in (FRECHET, "precision", "recall", "coverage"):
-        yield name, SampleFigure(None, reason=reason)
+    yield FRECHET, SampleFigure(frechet_distance(samples, reference), frechet_distance(stand_in, reference))
+    yield from _neighbor_figures(features)
 
 
 def _neighbor_figures(features: Features) -> Iterator[tuple[str, SampleFigure]]:

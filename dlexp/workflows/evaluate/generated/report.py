@@ -14,18 +14,21 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.errors import ConfigError, Problem
 from dlexp.findings import counted
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.generative.names import FRECHET, FRECHET_FLOOR
+from dlexp.metrics.generative.names import FIGURES, FRECHET, FRECHET_FLOOR
 from dlexp.metrics.reports.figures import Bars, Figure, ImageRows, Points
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.report.number_format import percent
 from dlexp.specs import ImageSpec, TableSpec
 from dlexp.tasks.generative.base import GenerativeTask
+from dlexp.text.nearest import shortened
 from dlexp.workflows.evaluate.generated.looked import Looked
-from dlexp.workflows.evaluate.generated.measures import SampleFigure
+from dlexp.workflows.evaluate.generated.measures import FEWEST, SampleFigure
 from dlexp.workflows.evaluate.generated.reading import TrainingPieces
 from dlexp.workflows.evaluate.generated.samples import SampleRequest
 
 _SHOWN, _COPIES_SHOWN, _COPIES_LISTED, _POINTS = 64, 16, 100, 2000
+_SURE = 0.95  # of what is warned of
+_MANY_COPIES, _RARE = 0.05, 0.1
 _HEADER = ("figure", "value", "real_data", "low", "high")
 _TABLE = "Samples beside real data in their place: what no model can be expected to exceed."
 _GRID = "The first samples of the run."
@@ -68,27 +71,32 @@ def with_samples(
     if not isinstance(experiment.bundle.spec.inputs, ImageSpec | TableSpec):
         return replace(report, notes=(*report.notes, "samples of this kind are not measured"))
     looked = Looked.at(experiment, task, split, request)
-    if len(looked.inputs) < 2:
-        note = (
-            f"{looked.left_out:,} of {looked.left_out + len(looked.inputs):,} samples are not finite: none is measured"
-        )
-        return replace(report, notes=(*report.notes, note))
+    if min(len(looked.inputs), len(looked.stand_in), len(looked.reference)) < FEWEST:
+        return _without_values(report, looked)
     found = looked.figures()
     metrics: dict[str, float | None] = {name: figure.value for name, figure in found.items()}
-    if found[FRECHET].real is not None:
-        metrics[FRECHET_FLOOR] = found[FRECHET].real
-    intervals = {}
-    if resampling.resamples:
-        intervals = {n: f.interval(resampling.level) for n, f in found.items() if f.value is not None}
+    intervals = {n: f.interval(resampling.level) for n, f in found.items()} if resampling.resamples else {}
     return replace(
         report,
-        metrics={**report.metrics, **metrics},
-        undefined={**report.undefined, **{name: f.reason for name, f in found.items() if f.value is None}},
+        metrics={**report.metrics, **metrics, FRECHET_FLOOR: found[FRECHET].real},
         intervals={**report.intervals, **intervals},
         tables={**report.tables, **dict(_tables(looked, found, resampling))},
         figures={**report.figures, **dict(_figures(looked))},
         facts={**report.facts, **_facts(looked, found, experiment, request)},
-        notes=(*report.notes, *_notes(looked)),
+        notes=(*report.notes, *_notes(looked), *_warnings(looked, found)),
+    )
+
+
+def _without_values(report: Report, looked: Looked) -> Report:
+    """`report` with figures that have no value, since too few samples are finite."""
+    made = looked.left_out + len(looked.inputs)
+    reason = f"{len(looked.inputs):,} of {made:,} samples are finite; {FEWEST} samples and real ones are required"
+    names = [name for name in (*FIGURES, FRECHET_FLOOR) if looked.has_figure(name)]
+    undefined = dict.fromkeys(names, reason)
+    return replace(
+        report,
+        metrics={**report.metrics, **dict.fromkeys(names)},
+        undefined={**report.undefined, **undefined},
     )
 
 
@@ -100,12 +108,10 @@ def _tables(looked: Looked, found: Mapping[str, SampleFigure], resampling: Resam
     yield "generated", Table(_HEADER, rows, _TABLE, ("figure",))
     nearest = looked.copies.nearest
     order = np.argsort(nearest.distances, kind="stable")[:_COPIES_LISTED]
-    training = looked.bundle.splits["train"].indices.numpy()
-    lines = [
-        (int(n), float(nearest.distances[n]), int(training[nearest.places[n]]),
-         "yes" if nearest.distances[n] <= looked.copies.threshold else "no")
-        for n in order
-    ]  # fmt: skip
+    training = looked.bundle.splits["train"].indices.numpy()[nearest.places]
+    copied = np.where(nearest.distances <= looked.copies.threshold, "yes", "no")
+    columns = (order, nearest.distances[order], training[order], copied[order])
+    lines = list(zip(*(column.tolist() for column in columns), strict=True))
     yield "nearest_training", Table(("sample", "distance", "training_row", "is_near_copy"), lines)
     if looked.classes:
         shares = _shares(looked)
@@ -199,3 +205,20 @@ def _notes(looked: Looked) -> Iterator[str]:
         yield f"there are no more samples than the {width} features: frechet is mostly bias, compare it with real data"
     if looked.classes and looked.made.classes is None:
         yield "the model has no classes: those of its samples, also for cas, are what the classifier calls them"
+
+
+def _warnings(looked: Looked, found: Mapping[str, SampleFigure]) -> Iterator[str]:
+    """What is surely wrong with the samples."""
+    copies = found["near_copies"]
+    low = copies.interval(_SURE).low
+    if copies.value is not None and low is not None and low > max(_MANY_COPIES, 2 * (copies.real or 0.0)):
+        yield (
+            f"{percent(copies.value, 1)} % of the samples nearly equal a training sample (of real samples that were "
+            f"not trained on: {percent(copies.real or 0.0, 1)} %): the model repeats its training data, "
+            "see nearest_training.csv"
+        )
+    if looked.classes:
+        samples, real = _shares(looked)
+        rare = [name for name, own, other in zip(looked.classes, samples, real, strict=True) if own < _RARE * other]
+        if rare:
+            yield f"classes with less than a tenth of their share of real data: {shortened(rare)}"
