@@ -225,10 +225,10 @@ MeasuredSamples = Annotated[
         "at most 10,000",
     ),
 ]
-SampleSteps = Annotated[
+MeasuredSteps = Annotated[
     int | None, typer.Option("--steps", min=1, help="generative runs: denoising steps of the samples")
 ]
-SampleGuidance = Annotated[
+MeasuredGuidance = Annotated[
     float | None, typer.Option("--guidance", help="generative runs: strength of classifier-free guidance")
 ]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="total number of trials of the study")]

@@ -53,7 +53,8 @@ class Toy(GenerativeTask):
 """
 _TASK = "_outputs_: none\n_phases_: [train]\nmonitor: val/loss\n_metrics_: {loss: min}\n"
 OPTIONS = {
-    "model/keeps": "_target_: outside.Keeps\n_prefers_: {task: toy, data.augment: none}\nkind: copies\nis_conditional: false\n",
+    "model/keeps": "_target_: outside.Keeps\n_prefers_: {task: toy, data.augment: none}\n"
+    "kind: copies\nis_conditional: false\n",
     "task/toy": f"_target_: outside.Toy\n{_TASK}_range_: [0, 1]\n",
     "task/toy_wide": f"_target_: outside.Toy\n{_TASK}_range_: [-1, 1]\n",
 }

@@ -99,7 +99,7 @@ def test_the_facts_say_what_was_made_and_compared(copies: tuple[Path, dict[str, 
     _, report = copies
     facts = report["generated"]
     assert facts["samples"] == facts["real_in_place_of_samples"] == 120
-    assert (facts["seed"], facts["features_of"], facts["labels_of_cas"]) == (0, "classifier", "asked for")
+    assert (facts["seed"], facts["features_of"], facts["labels_of_cas"]) == (42, "classifier", "asked for")
     assert facts["real_samples"] == report["samples"]
     shares = rows(copies[0], "class_shares")
     assert [row["class"] for row in shares] == ["0", "1", "2"]
