@@ -19,7 +19,7 @@ _SHARES = (
     "exact_match",
 )
 _ERROR_RATES = ("cer", "wer")  # of a true text: above 1 where more is put out than there is
-_OF_SAMPLES = ("near_copies", "class_agreement", "cas", "coverage")  # of a generative run; shares by their whole name
+_OF_SAMPLES = ("near_copies", "class_agreement", "cas", "coverage", "good_samples")  # of a generative run: whole names
 
 
 def is_share(name: str) -> bool:

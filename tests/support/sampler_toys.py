@@ -5,10 +5,21 @@ that is asked for), numbers drawn with the mean and the deviation of each place,
 """
 
 PACKAGE = """
+from dataclasses import replace
+import numpy as np
 import torch
 from torch import nn
+from dlexp.data.bundle import Modes
+from dlexp.data.splitting import split_rows
+from dlexp.data.tables.encoding import build_table
 from dlexp.tasks.generative.base import GenerativeTask, class_weights
 from dlexp.types import LossOutput, Prediction
+def three():
+    centers, labels = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]), np.arange(300) % 3
+    points = centers[labels] + 0.1 * np.random.default_rng(0).standard_normal((300, 2))
+    rows = split_rows(300, (0.1, 0.2, 0), labels, ("a", "b", "c"))
+    made = build_table(dict(zip("xy", points.T)), labels, ("a", "b", "c"), (), rows, True)
+    return replace(made, modes=Modes(centers, 0.1))
 class Keeps(nn.Module):
     def __init__(self, *, input_shape, num_classes=0, kind="copies", is_conditional=False, most=2000):
         super().__init__()
@@ -53,6 +64,7 @@ class Toy(GenerativeTask):
 """
 _TASK = "_outputs_: none\n_phases_: [train]\nmonitor: val/loss\n_metrics_: {loss: min}\n"
 OPTIONS = {
+    "data/three": "{_target_: outside.three, batch_size: 64, eval_batch_size: 64, _inputs_: tabular, _targets_: class}",
     "model/keeps": "_target_: outside.Keeps\n_prefers_: {task: toy, data.augment: none}\n"
     "kind: copies\nis_conditional: false\n",
     "task/toy": f"_target_: outside.Toy\n{_TASK}_range_: [0, 1]\n",

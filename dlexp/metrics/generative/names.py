@@ -14,4 +14,6 @@ FIGURES: Mapping[str, str] = {
     "class_agreement": "max",
     "cas": "max",
     "class_distance": "min",
+    "modes": "max",
+    "good_samples": "max",
 }  # name -> min or max: which is better, up to what real data have

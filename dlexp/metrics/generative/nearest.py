@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 _BLOCK = 1 << 21  # distances at a time, 16 MiB
 _SLACK = 1e-5  # relative to the size of the samples: what a copy is off by rounding
 
-__all__ = ["Nearest", "Neighborhoods", "copy_threshold", "in_modes", "nearest_of"]
+__all__ = ["Nearest", "Neighborhoods", "copy_threshold", "covered_modes", "in_modes", "nearest_of"]
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,15 @@ class Neighborhoods:
 
 
 def in_modes(samples: ArrayLike, centers: ArrayLike, radius: float) -> NDArray[np.int64]:
-    """(N,) number of the center (K, D) whose ball of this radius holds each sample (N, D), the nearest; -1 for none."""
+    """(N,) number of the nearest center (K, D) of each sample (N, D); -1 where it is farther away than `radius`."""
     found = nearest_of(samples, [centers])
     return np.where(found.distances <= radius, found.places, -1)
+
+
+def covered_modes(places: NDArray[np.int64], num_modes: int, least: float = 0.1) -> int:
+    """How many of K modes have at least `least` of an equal share of N samples; see `in_modes` for `places` (N,)."""
+    counts = np.bincount(places[places >= 0], minlength=num_modes)
+    return int((counts >= max(1.0, least * len(places) / num_modes)).sum())
 
 
 def _blocks(values: Floats, members: Floats) -> Iterator[tuple[slice, Floats]]:

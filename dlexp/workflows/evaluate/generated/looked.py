@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.assemble.experiment import Experiment
 from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.tables.original_units import original_columns
 from dlexp.specs import ClassSpec, TableSpec
 from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.workflows.evaluate.generated.judge import Judge, Judgement, Say, real_judge, trained_judge
@@ -23,6 +26,7 @@ from dlexp.workflows.evaluate.generated.measures import (
     agreement_figure,
     feature_figures,
     find_copies,
+    mode_figures,
     shares_figure,
 )
 from dlexp.workflows.evaluate.generated.reading import RealSamples, TrainingPieces, flat, read_some
@@ -78,6 +82,8 @@ class Looked:
         """Whether samples of this run have a figure of this name."""
         if name == "class_agreement":
             return bool(self.classes) and self.made.classes is not None
+        if name in ("modes", "good_samples"):
+            return self.bundle.modes is not None
         return bool(self.classes) or name not in ("cas", "class_distance")
 
     @property
@@ -137,7 +143,15 @@ class Looked:
                 found["class_agreement"] = agreement_figure(self.made.classes.numpy(), samples, self.accuracy)
             found["cas"] = self._accuracy_of_samples()
             found["class_distance"] = shares_figure(samples, stand_in, reference, len(self.classes))
+        if self.bundle.modes is not None:
+            parts = (self._in_units(self.inputs), self._in_units(self.stand_in.inputs))
+            found |= dict(mode_figures(*parts, self.bundle.modes))
         return found
+
+    def _in_units(self, inputs: Tensor) -> NDArray[np.float64]:
+        """Rows of numbers (N, F) in the units of the data."""
+        columns = original_columns(flat(inputs), self.bundle.preprocessing)
+        return np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
 
     def _accuracy_of_samples(self) -> SampleFigure:
         """The accuracy of a classifier of the samples alone on the evaluated split (Ravuri and Vinyals 2019)."""

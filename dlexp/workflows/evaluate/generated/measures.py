@@ -11,10 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.data.bundle import Modes
 from dlexp.metrics.bootstrap import Interval
 from dlexp.metrics.generative.distances import class_distance, frechet_distance
 from dlexp.metrics.generative.names import FRECHET
-from dlexp.metrics.generative.nearest import Nearest, Neighborhoods, copy_threshold, nearest_of
+from dlexp.metrics.generative.nearest import (
+    Nearest,
+    Neighborhoods,
+    copy_threshold,
+    covered_modes,
+    in_modes,
+    nearest_of,
+)
 from dlexp.metrics.intervals.classes import EXACT
 from dlexp.metrics.intervals.shares import exact
 from dlexp.workflows.evaluate.generated.reading import TrainingPieces
@@ -27,6 +35,7 @@ FEWEST = NEIGHBORS + 1  # samples of each set
 MOST_NEIGHBORS = 5000  # samples between which distances are measured
 _COPY_WORK = 4e11  # multiply-adds of the search for copies
 _FEWEST = 500
+_REACH = 3.0  # standard deviations from a mode that a good sample is at most
 _NO_INTERVAL = "a resample repeats samples, which alone moves it away from the real ones"
 
 
@@ -127,6 +136,20 @@ def shares_figure(found: Classes, stand_in: Classes, reference: Classes, num_cla
     """The distance of the shares of the classes to those of the evaluated split, all as the classifier finds them."""
     counts = [np.bincount(one, minlength=num_classes) for one in (found, stand_in, reference)]
     return SampleFigure(class_distance(counts[0], counts[2]), class_distance(counts[1], counts[2]))
+
+
+def mode_figures(samples: Floats, stand_in: Floats, modes: Modes) -> Iterator[tuple[str, SampleFigure]]:
+    """Name -> number of modes that have samples, and the share of samples within 3 deviations of a mode.
+
+    Args:
+        samples: (N, F) in the units of the data.
+        stand_in: (K, F) real samples in their place.
+        modes: Of the distribution that the data were drawn from.
+    """
+    count = len(modes.centers)
+    made, real = (in_modes(one, modes.centers, _REACH * modes.std) for one in (samples, stand_in))
+    yield "modes", SampleFigure(covered_modes(made, count), covered_modes(real, count))
+    yield "good_samples", SampleFigure.share(made >= 0, real >= 0)
 
 
 def find_copies(samples: Pixels, held_out: Pixels, training: TrainingPieces) -> Copies:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlexp.metrics.generative.distances import class_distance, frechet_distance, frechet_of_gaussians
-from dlexp.metrics.generative.nearest import Neighborhoods, copy_threshold, nearest_of
+from dlexp.metrics.generative.nearest import Neighborhoods, copy_threshold, covered_modes, in_modes, nearest_of
 
 RNG = np.random.default_rng(0)
 
@@ -106,3 +106,13 @@ def test_precision_and_recall_tell_what_is_missing() -> None:
 def test_the_threshold_of_copies_is_a_quantile_and_never_zero() -> None:
     assert copy_threshold(np.arange(101.0), 1.0) == pytest.approx(1.0)
     assert 0 < copy_threshold(np.zeros(10), 10.0) <= 1e-3
+
+
+def test_modes_count_with_a_tenth_of_their_share_of_good_samples() -> None:
+    centers = np.array([[0.0, 0.0], [10.0, 0.0]])
+    samples = np.concatenate([np.zeros((96, 2)), [[9.0, 0.0]] * 3, [[5.0, 0.0]]])
+    places = in_modes(samples, centers, 1.5)
+    assert np.bincount(places + 1).tolist() == [1, 96, 3]
+    assert covered_modes(places, 2) == 1
+    assert covered_modes(places, 2, least=0.05) == 2
+    assert covered_modes(np.full(10, -1), 2) == 0

@@ -192,6 +192,16 @@ def test_tables_are_judged_too_and_a_classifier_of_other_shapes_is_trained_again
     assert again["metrics"] == first["metrics"]
 
 
+def test_modes_are_counted_in_the_units_of_the_data_and_two_columns_are_their_own_features(trained: Train) -> None:
+    report = evaluated(trained("data=three"))
+    assert report["metrics"]["modes"] == report["floors"]["modes"] == 3
+    assert report["metrics"]["good_samples"] > 0.95
+    assert report["generated"]["features_of"] == "inputs"
+    assert set(report["figures"]) == {"generated", "class_shares"}
+    middle = evaluated(trained("data=three", "model.kind=zeros"))
+    assert middle["metrics"]["good_samples"] == middle["metrics"]["modes"] == 0
+
+
 def test_the_terminal_shows_value_real_data_and_interval(trained: Train, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained("data=wine")
     dlexp("evaluate", str(run), "--trust", "outside", "--samples", "40")
