@@ -47,8 +47,9 @@ class ImageSpec(InputSpec):
         return torch.zeros(1, *self.shape)
 
     def model_arguments(self) -> dict[str, Any]:
-        """Shape and sizes."""
-        return {"input_shape": self.shape, "in_channels": self.channels, "in_features": prod(self.shape)}
+        """Shape and sizes, and the levels of pixels in a range."""
+        sizes = {"input_shape": self.shape, "in_channels": self.channels, "in_features": prod(self.shape)}
+        return sizes if self.value_range is None else {**sizes, "levels": self.levels}
 
 
 @dataclass(frozen=True)

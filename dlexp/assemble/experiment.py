@@ -47,7 +47,7 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "model": (
         *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
         *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
-        "target_vocabulary_size",
+        *("target_vocabulary_size", "levels"),
     ),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min", "embedding_size"),

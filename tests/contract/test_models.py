@@ -20,6 +20,7 @@ MODELS = tuple(
     if name != "timm"
     if "_inputs_: [tokens, series]" not in option.path.read_text()  # tests/contract/sequences
     and "dlexp.models.transformer." not in option.path.read_text()  # tests/unit/models/transformer
+    and "dlexp.models.generative." not in option.path.read_text()  # tests/unit/models/generative
     and "dlexp.models.dual_encoder." not in option.path.read_text()  # tests/unit/tasks/test_tasks_contrastive.py
 )
 # Parameters at (3, 224, 224) and 1000 classes: torchvision's tables; timm's for se_resnet; the paper's own program for
