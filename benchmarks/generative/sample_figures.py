@@ -22,9 +22,9 @@ from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import DataBundle
-from dlexp.workflows.evaluate.generated.looked import Looked
-from dlexp.workflows.evaluate.generated.reading import RealSamples, read_some
-from dlexp.workflows.evaluate.generated.samples import MOST, Samples
+from dlexp.workflows.evaluate.generated.comparison import SampleComparison
+from dlexp.workflows.evaluate.generated.reading import RealSamples, read_real
+from dlexp.workflows.evaluate.generated.samples import MOST, GeneratedSamples
 from dlexp.workflows.evaluate.generated.scale import CommonScale
 
 Draw = Callable[[RealSamples, torch.Generator], Tensor]
@@ -84,14 +84,15 @@ def measured(bundle: DataBundle, draw: Draw, seed: int) -> dict[str, float]:
     plain = CommonScale.of(bundle)
     common = plain.applied(bundle)
     scale = CommonScale(common.preprocess, plain.white)  # samples are on the common scale already
-    stand_in = read_some(common, "train", MOST, seed)
+    stand_in = read_real(common, "train", MOST, seed)
     made = draw(stand_in, torch.Generator().manual_seed(seed))
     inputs = made if plain.white is None else made.clamp(-1, 1)
-    samples = Samples(inputs, None, len(inputs))
-    reference = read_some(common, "test", MOST, seed)
-    device = torch.device("cpu")
-    looked = Looked(scale, common, "test", samples, 0, inputs, stand_in, reference, device, lambda text: None)
-    return {name: figure.value for name, figure in looked.figures().items()}
+    samples = GeneratedSamples(inputs, None, len(inputs))
+    reference = read_real(common, "test", MOST, seed)
+    of_samples = (samples, 0, inputs)
+    cpu = torch.device("cpu")
+    compared = SampleComparison(scale, common, "test", *of_samples, stand_in, reference, cpu, lambda text: None)
+    return {name: figure.value for name, figure in compared.figures().items()}
 
 
 def main() -> None:

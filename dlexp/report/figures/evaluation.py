@@ -27,8 +27,8 @@ from dlexp.metrics.reports.figures import (
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
-from dlexp.report.figures.charts.generated import bars_png, points_over_png
 from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.generated.beside_real import bars_png, points_over_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.samples import samples_png
 from dlexp.report.figures.sequences.attention import attention_png

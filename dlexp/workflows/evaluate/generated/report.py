@@ -21,7 +21,7 @@ from dlexp.report.number_format import percent
 from dlexp.specs import ImageSpec, TableSpec
 from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.text.nearest import shortened
-from dlexp.workflows.evaluate.generated.looked import Looked
+from dlexp.workflows.evaluate.generated.comparison import SampleComparison
 from dlexp.workflows.evaluate.generated.measures import FEWEST, SampleFigure
 from dlexp.workflows.evaluate.generated.reading import TrainingPieces
 from dlexp.workflows.evaluate.generated.samples import SampleRequest
@@ -70,28 +70,28 @@ def with_samples(
         return report
     if not isinstance(experiment.bundle.spec.inputs, ImageSpec | TableSpec):
         return replace(report, notes=(*report.notes, "samples of this kind are not measured"))
-    looked = Looked.at(experiment, task, split, request)
-    if min(len(looked.inputs), len(looked.stand_in), len(looked.reference)) < FEWEST:
-        return _without_values(report, looked)
-    found = looked.figures()
+    compared = SampleComparison.at(experiment, task, split, request)
+    if min(len(compared.inputs), len(compared.stand_in), len(compared.reference)) < FEWEST:
+        return _without_values(report, compared)
+    found = compared.figures()
     metrics: dict[str, float | None] = {name: figure.value for name, figure in found.items()}
     intervals = {n: f.interval(resampling.level) for n, f in found.items()} if resampling.resamples else {}
     return replace(
         report,
         metrics={**report.metrics, **metrics, FRECHET_FLOOR: found[FRECHET].real},
         intervals={**report.intervals, **intervals},
-        tables={**report.tables, **dict(_tables(looked, found, resampling))},
-        figures={**report.figures, **dict(_figures(looked))},
-        facts={**report.facts, **_facts(looked, found, experiment, request)},
-        notes=(*report.notes, *_notes(looked), *_warnings(looked, found)),
+        tables={**report.tables, **dict(_tables(compared, found, resampling))},
+        figures={**report.figures, **dict(_figures(compared))},
+        facts={**report.facts, **_facts(compared, found, experiment, request)},
+        notes=(*report.notes, *_notes(compared), *_warnings(compared, found)),
     )
 
 
-def _without_values(report: Report, looked: Looked) -> Report:
+def _without_values(report: Report, compared: SampleComparison) -> Report:
     """`report` with figures that have no value, since too few samples are finite."""
-    made = looked.left_out + len(looked.inputs)
-    reason = f"{len(looked.inputs):,} of {made:,} samples are finite; {FEWEST} samples and real ones are required"
-    names = [name for name in (*FIGURES, FRECHET_FLOOR) if looked.has_figure(name)]
+    made = compared.left_out + len(compared.inputs)
+    reason = f"{len(compared.inputs):,} of {made:,} samples are finite; {FEWEST} samples and real ones are required"
+    names = [name for name in (*FIGURES, FRECHET_FLOOR) if compared.has_figure(name)]
     undefined = dict.fromkeys(names, reason)
     return replace(
         report,
@@ -100,57 +100,59 @@ def _without_values(report: Report, looked: Looked) -> Report:
     )
 
 
-def _tables(looked: Looked, found: Mapping[str, SampleFigure], resampling: Resampling) -> Iterator[tuple[str, Table]]:
+def _tables(
+    compared: SampleComparison, found: Mapping[str, SampleFigure], resampling: Resampling
+) -> Iterator[tuple[str, Table]]:
     rows = []
     for name, figure in found.items():
         bounds = figure.interval(resampling.level)
         rows.append((name, figure.value, figure.real, bounds.low, bounds.high))
     yield "generated", Table(_HEADER, rows, _TABLE, ("figure",))
-    nearest = looked.copies.nearest
+    nearest = compared.copies.nearest
     order = np.argsort(nearest.distances, kind="stable")[:_COPIES_LISTED]
-    training = looked.bundle.splits["train"].indices.numpy()[nearest.places]
-    copied = np.where(nearest.distances <= looked.copies.threshold, "yes", "no")
+    training = compared.bundle.splits["train"].indices.numpy()[nearest.places]
+    copied = np.where(nearest.distances <= compared.copies.threshold, "yes", "no")
     columns = (order, nearest.distances[order], training[order], copied[order])
     lines = list(zip(*(column.tolist() for column in columns), strict=True))
     yield "nearest_training", Table(("sample", "distance", "training_row", "is_near_copy"), lines)
-    if looked.classes:
-        shares = _shares(looked)
-        lines_of_classes = zip(looked.classes, *(one.tolist() for one in shares), strict=True)
+    if compared.classes:
+        shares = _shares(compared)
+        lines_of_classes = zip(compared.classes, *(one.tolist() for one in shares), strict=True)
         yield "class_shares", Table(("class", "samples", "real"), list(lines_of_classes), _SHARES, ("class",))
 
 
-def _shares(looked: Looked) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _shares(compared: SampleComparison) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(C,) each: the shares of the classes of the samples, and of the evaluated split."""
-    count = len(looked.classes)
-    samples, real = (np.bincount(looked.judged[at].predicted, minlength=count) for at in (0, 2))
+    count = len(compared.classes)
+    samples, real = (np.bincount(compared.judged[at].predicted, minlength=count) for at in (0, 2))
     return samples / samples.sum(), real / real.sum()
 
 
-def _figures(looked: Looked) -> Iterator[tuple[str, Figure]]:
-    inputs = looked.bundle.spec.inputs
+def _figures(compared: SampleComparison) -> Iterator[tuple[str, Figure]]:
+    inputs = compared.bundle.spec.inputs
     if isinstance(inputs, ImageSpec) and inputs.channels in (1, 3):
-        yield "generated", ImageRows(_GRID, (_pixels(looked.inputs[:_SHOWN]),), _labels(looked))
-        nearest = looked.copies.nearest
+        yield "generated", ImageRows(_GRID, (_pixels(compared.inputs[:_SHOWN]),), _labels(compared))
+        nearest = compared.copies.nearest
         order = np.argsort(nearest.distances, kind="stable")[:_COPIES_SHOWN]
-        training = TrainingPieces(looked.bundle).images(nearest.places[order])
+        training = TrainingPieces(compared.bundle).images(nearest.places[order])
         texts = [f"{int(n)}: {nearest.distances[n]:.3g}" for n in order]
-        yield "nearest_training", ImageRows(_COPIES, (_pixels(looked.inputs[order]), _pixels(training)), texts)
+        yield "nearest_training", ImageRows(_COPIES, (_pixels(compared.inputs[order]), _pixels(training)), texts)
     elif isinstance(inputs, TableSpec) and inputs.num_features == 2:
-        clouds = {"real": looked.reference.inputs, "samples": looked.inputs}
+        clouds = {"real": compared.reference.inputs, "samples": compared.inputs}
         points = {name: one[:_POINTS].double().numpy() for name, one in clouds.items()}
         yield "generated", Points(_CLOUD, points)
-    if looked.classes:
-        samples, real = _shares(looked)
-        yield "class_shares", Bars(_SHARES, looked.classes, {"samples": samples, "real": real}, "share")
+    if compared.classes:
+        samples, real = _shares(compared)
+        yield "class_shares", Bars(_SHARES, compared.classes, {"samples": samples, "real": real}, "share")
 
 
-def _labels(looked: Looked) -> list[str]:
+def _labels(compared: SampleComparison) -> list[str]:
     """The class that each shown sample was asked to be; else the one that the classifier finds."""
-    count = min(_SHOWN, len(looked.inputs))
-    if not looked.classes:
+    count = min(_SHOWN, len(compared.inputs))
+    if not compared.classes:
         return [""] * count
-    numbers = looked.judged[0].predicted if looked.made.classes is None else looked.made.classes.numpy()
-    return [looked.classes[n] for n in numbers[:count].tolist()]
+    numbers = compared.judged[0].predicted if compared.made.classes is None else compared.made.classes.numpy()
+    return [compared.classes[n] for n in numbers[:count].tolist()]
 
 
 def _pixels(images: Tensor) -> NDArray[np.uint8]:
@@ -163,51 +165,54 @@ def _pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _facts(
-    looked: Looked, found: Mapping[str, SampleFigure], experiment: Experiment, request: SampleRequest
+    compared: SampleComparison, found: Mapping[str, SampleFigure], experiment: Experiment, request: SampleRequest
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "samples": len(looked.inputs) + looked.left_out,
-        "not_finite": looked.left_out,
+        "samples": len(compared.inputs) + compared.left_out,
+        "not_finite": compared.left_out,
         "seed": experiment.config.seed,
         "steps": request.steps,
         "guidance": request.guidance,
-        "features": looked.features.samples.shape[1],
-        "features_of": "classifier" if looked.has_features else "inputs",
-        "real_samples": len(looked.reference),
-        "real_in_place_of_samples": len(looked.stand_in),
-        "copy_distance": looked.copies.threshold,
-        "searched_for_copies": len(looked.copies.nearest.distances),
+        "features": compared.features.samples.shape[1],
+        "features_of": "classifier" if compared.has_features else "inputs",
+        "real_samples": len(compared.reference),
+        "real_in_place_of_samples": len(compared.stand_in),
+        "copy_distance": compared.copies.threshold,
+        "searched_for_copies": len(compared.copies.nearest.distances),
     }
-    if looked.judge is not None:
+    if compared.judge is not None:
         facts["classifier"] = {
-            "accuracy": looked.accuracy,
-            "updates": looked.judge.updates,
-            "from_cache": looked.judge.is_cached,
+            "accuracy": compared.accuracy,
+            "updates": compared.judge.updates,
+            "from_cache": compared.judge.is_cached,
         }
-        facts["labels_of_cas"] = "classifier" if looked.made.classes is None else "asked for"
+        facts["labels_of_cas"] = "classifier" if compared.made.classes is None else "asked for"
     return {"generated": facts, "floors": {name: f.real for name, f in found.items() if f.real is not None}}
 
 
-def _notes(looked: Looked) -> Iterator[str]:
-    made, width = len(looked.inputs) + looked.left_out, looked.features.samples.shape[1]
-    what = f"{width} features of a classifier of the training split" if looked.has_features else "the inputs themselves"
-    sure = f", {percent(looked.accuracy)} % right on the {looked.split} split" if looked.judge is not None else ""
-    where = "val" if looked.split == "train" else "train"
+def _notes(compared: SampleComparison) -> Iterator[str]:
+    made, width = len(compared.inputs) + compared.left_out, compared.features.samples.shape[1]
+    where = "val" if compared.split == "train" else "train"
     yield (
-        f"{counted(made, 'sample')} of the run's seed, compared with {len(looked.reference):,} of the {looked.split} "
-        f"split by {what}{sure}; real data: {len(looked.stand_in):,} of the {where} split in place of the samples"
+        f"{counted(made, 'sample')} of the run's seed, compared with {len(compared.reference):,} of the "
+        f"{compared.split} split; real data: {len(compared.stand_in):,} of the {where} split in place of the samples"
     )
-    if looked.left_out:
-        yield f"{looked.left_out:,} of {made:,} samples are not finite and were left out"
-    if made < looked.made.wanted:
-        yield f"{made:,} of {looked.made.wanted:,} samples were made in ten minutes. Set --samples to make more."
-    if min(len(looked.inputs), len(looked.reference)) <= width:
+    sure = f"a classifier of the training split, {percent(compared.accuracy)} % right here" if compared.classes else ""
+    if compared.has_features:
+        yield f"compared by {width} features of {sure}"
+    else:
+        yield f"compared by the {width} numbers of a sample as they are{f'; classes: of {sure}' if sure else ''}"
+    if compared.left_out:
+        yield f"{compared.left_out:,} of {made:,} samples are not finite and were left out"
+    if made < compared.made.wanted:
+        yield f"{made:,} of {compared.made.wanted:,} samples were made in ten minutes. Set --samples to make more."
+    if min(len(compared.inputs), len(compared.reference)) <= width:
         yield f"there are no more samples than the {width} features: frechet is mostly bias, compare it with real data"
-    if looked.classes and looked.made.classes is None:
+    if compared.classes and compared.made.classes is None:
         yield "the model has no classes: those of its samples, also for cas, are what the classifier calls them"
 
 
-def _warnings(looked: Looked, found: Mapping[str, SampleFigure]) -> Iterator[str]:
+def _warnings(compared: SampleComparison, found: Mapping[str, SampleFigure]) -> Iterator[str]:
     """What is surely wrong with the samples."""
     copies = found["near_copies"]
     low = copies.interval(_SURE).low
@@ -217,8 +222,8 @@ def _warnings(looked: Looked, found: Mapping[str, SampleFigure]) -> Iterator[str
             f"not trained on: {percent(copies.real or 0.0, 1)} %): the model repeats its training data, "
             "see nearest_training.csv"
         )
-    if looked.classes:
-        samples, real = _shares(looked)
-        rare = [name for name, own, other in zip(looked.classes, samples, real, strict=True) if own < _RARE * other]
+    if compared.classes:
+        samples, real = _shares(compared)
+        rare = [name for name, own, other in zip(compared.classes, samples, real, strict=True) if own < _RARE * other]
         if rare:
             yield f"classes with less than a tenth of their share of real data: {shortened(rare)}"

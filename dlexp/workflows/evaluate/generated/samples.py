@@ -43,7 +43,7 @@ class SampleRequest:
 
 
 @dataclass(frozen=True)
-class Samples:
+class GeneratedSamples:
     """Samples that a run made.
 
     Attributes:
@@ -57,7 +57,7 @@ class Samples:
     wanted: int
 
 
-def made_samples(experiment: Experiment, task: GenerativeTask, request: SampleRequest) -> Samples:
+def made_samples(experiment: Experiment, task: GenerativeTask, request: SampleRequest) -> GeneratedSamples:
     """The samples 0 to N - 1 of the run's own seed, in evaluation mode; the generators are put back.
 
     Those of a conditional model are of classes that are drawn with their shares of the training split.
@@ -90,7 +90,7 @@ def made_samples(experiment: Experiment, task: GenerativeTask, request: SampleRe
             if request.count is None:
                 count = _affordable(count, done, time.monotonic() - begun)
     inputs = torch.cat(parts)
-    return Samples(inputs, None if classes is None else classes[: len(inputs)], wanted)
+    return GeneratedSamples(inputs, None if classes is None else classes[: len(inputs)], wanted)
 
 
 def _affordable(count: int, done: int, seconds: float) -> int:

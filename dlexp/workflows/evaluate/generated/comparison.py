@@ -29,15 +29,15 @@ from dlexp.workflows.evaluate.generated.measures import (
     mode_figures,
     shares_figure,
 )
-from dlexp.workflows.evaluate.generated.reading import RealSamples, TrainingPieces, flat, read_some
-from dlexp.workflows.evaluate.generated.samples import MOST, SampleRequest, Samples, made_samples
+from dlexp.workflows.evaluate.generated.reading import RealSamples, TrainingPieces, flattened, read_real
+from dlexp.workflows.evaluate.generated.samples import MOST, GeneratedSamples, SampleRequest, made_samples
 from dlexp.workflows.evaluate.generated.scale import CommonScale
 
-_FEWEST_FEATURES = 3  # of a table; those of one or two columns are looked at as they are
+_FEWEST_FEATURES = 3  # of a table; those of one or two columns are taken as they are
 
 
 @dataclass(frozen=True)
-class Looked:
+class SampleComparison:
     """Samples and real data on the common scale.
 
     Attributes:
@@ -54,7 +54,7 @@ class Looked:
     scale: CommonScale
     bundle: DataBundle
     split: str
-    made: Samples
+    made: GeneratedSamples
     left_out: int
     inputs: Tensor
     stand_in: RealSamples
@@ -63,7 +63,7 @@ class Looked:
     say: Say
 
     @classmethod
-    def at(cls, experiment: Experiment, task: GenerativeTask, split: str, request: SampleRequest) -> Looked:
+    def at(cls, experiment: Experiment, task: GenerativeTask, split: str, request: SampleRequest) -> SampleComparison:
         """Make the samples and read the real ones."""
         scale = CommonScale.of(experiment.bundle)
         bundle, seed = scale.applied(experiment.bundle), experiment.config.seed
@@ -72,8 +72,8 @@ class Looked:
         finite = replace(
             made, inputs=made.inputs[is_finite], classes=None if made.classes is None else made.classes[is_finite]
         )
-        stand_in = read_some(bundle, "val" if split == "train" else "train", max(1, len(finite.inputs)), seed)
-        reference = read_some(bundle, split, MOST, seed)
+        stand_in = read_real(bundle, "val" if split == "train" else "train", max(1, len(finite.inputs)), seed)
+        reference = read_real(bundle, split, MOST, seed)
         left_out = int((~is_finite).sum())
         inputs = scale(finite.inputs)
         return cls(scale, bundle, split, finite, left_out, inputs, stand_in, reference, experiment.device, request.say)
@@ -124,14 +124,14 @@ class Looked:
         if self.has_features:
             return Features(*(found.features for found in self.judged))
         parts = (self.inputs, self.stand_in.inputs, self.reference.inputs)
-        return Features(*(flat(part).astype("float64") for part in parts))
+        return Features(*(flattened(part).astype("float64") for part in parts))
 
     @cached_property
     def copies(self) -> Copies:
         """How near the samples are to training samples."""
         held_out = self.stand_in if self.split == "train" else self.reference
         self.say("search for copies of training samples")
-        return find_copies(flat(self.inputs), flat(held_out.inputs), TrainingPieces(self.bundle))
+        return find_copies(flattened(self.inputs), flattened(held_out.inputs), TrainingPieces(self.bundle))
 
     def figures(self) -> dict[str, SampleFigure]:
         """All figures, by name."""
@@ -150,7 +150,7 @@ class Looked:
 
     def _in_units(self, inputs: Tensor) -> NDArray[np.float64]:
         """Rows of numbers (N, F) in the units of the data."""
-        columns = original_columns(flat(inputs), self.bundle.preprocessing)
+        columns = original_columns(flattened(inputs), self.bundle.preprocessing)
         return np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
 
     def _accuracy_of_samples(self) -> SampleFigure:
