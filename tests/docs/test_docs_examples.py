@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dlexp.cli.app import main
 
 EXAMPLES = [page for page in NAMES if saved_files(page)]
 REFUSALS = [command for page in NAMES for command in commands(page) if command.is_refusal]
-ONCE = "trainer.epochs=1"  # what `train` gets, so that an example takes a second
+SHORT = {"train": ("trainer.epochs=1",), "evaluate": ("--resamples", "100")}  # so that an example takes a second
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +75,9 @@ def test_an_example_runs_as_it_is_typed(
     typed = [command for command in commands(page) if not command.output and command.words[0] != "verify"]
     assert len(typed) >= 2
     for command in typed:
-        more = (ONCE,) if command.words[0] == "train" and "--dry-run" not in command.words else ()
-        code = exit_code([*command.words, *more])
+        name, *words = ["2" if (one, before) == ("20", "-n") else one for before, one in pairwise(("", *command.words))]
+        more = SHORT.get(name, ()) if "--dry-run" not in words else ()
+        code = exit_code([name, *words, *more])
         assert code == 0, f"{command}\n{capsys.readouterr().err}"
 
 

@@ -2,14 +2,14 @@
 
 A server that has imported torch and dlexp, but has computed nothing, forks for each command: a process with its own
 number, signals, streams, environment and exit code, which can be killed, as `python -m dlexp` is. The command line
-itself (`dlexp.cli`) is imported in the child. For what a new interpreter does (its imports, its first settings, the
-installed script) start one. Its pictures have one pixel.
+itself (`dlexp.cli`) is imported in the child. For what an interpreter of its own does (its imports, its first settings,
+the installed script, taking its modules apart in the end) start one. Its pictures have one pixel.
 """
 
 from __future__ import annotations
 
 import atexit
-import base64
+import gc
 import importlib
 import json
 import os
@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,7 @@ from typing import IO, Any
 
 _LIMIT = 1 << 20  # bytes of a request: words and an environment
 _server: Server | None = None
-_EMPTY_PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
+_ONE_PIXEL = memoryview(bytes(4 * [255])).cast("B", (1, 1, 4))  # of RGBA
 
 
 class Process:
@@ -142,10 +141,8 @@ def unrender(patch: Callable[[object, str, object], object]) -> None:
     """Let figures be saved as a picture of one pixel: rendering takes most of a short run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    def save(_canvas: FigureCanvasAgg, file: IO[bytes], **_how: Any) -> None:
-        file.write(_EMPTY_PNG)
-
-    patch(FigureCanvasAgg, "print_png", save)
+    patch(FigureCanvasAgg, "draw", lambda _canvas: None)
+    patch(FigureCanvasAgg, "buffer_rgba", lambda _canvas: _ONE_PIXEL)
 
 
 def _running() -> Server:
@@ -249,6 +246,7 @@ def _become(request: dict[str, Any]) -> None:
 def main() -> None:
     """The server, or in a child of it the command."""
     _import_everything()
+    gc.freeze()  # a collection in a child would copy every page of the server
     channel = socket.socket(fileno=int(sys.argv[1]))
     request = _serve(channel)
     if request is None:
@@ -260,7 +258,22 @@ def main() -> None:
         os._exit(99)
     from dlexp.cli.app import main as command
 
-    command()
+    try:
+        command()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        _end(ended.code)
+
+
+def _end(code: int) -> None:
+    """End as an interpreter does, but leave the heap of the server whole: taking it apart takes seconds."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, and lets pools end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed, or nobody reads any more
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

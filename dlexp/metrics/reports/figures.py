@@ -155,18 +155,16 @@ class Forecasts:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """A bar of each series for each of some names.
+class ClassShares:
+    """Shares of classes in several sets.
 
     names   C names
-    series  label -> heights (C,)
-    y_label what a height is
+    series  label -> shares (C,)
     """
 
     caption: str
     names: Sequence[str]
     series: Mapping[str, Floats]
-    y_label: str
 
 
 @dataclass(frozen=True)
@@ -193,6 +191,63 @@ class Points:
     series: Mapping[str, Floats]
 
 
+@dataclass(frozen=True)
+class ImagePairs:
+    """Samples of the split above what a network makes of them, where they are images.
+
+    positions        (K,) of the samples in the split
+    captions         of each
+    originals        (K, 1 or 3, H, W) in [0, 1]; None until somebody reads the samples
+    reconstructions  the same of the network
+    """
+
+    caption: str
+    positions: Sequence[int]
+    captions: Sequence[str]
+    originals: Floats | None = None
+    reconstructions: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values occur.
+
+    values  label -> (N,), drawn over each other
+    """
+
+    caption: str
+    x_label: str
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A bar for each name; `values` (N,) are at least 0."""
+
+    caption: str
+    x_label: str
+    y_label: str
+    names: Sequence[str]
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Samples as points.
+
+    axes     what the two coordinates are
+    points   (N, 2)
+    classes  (N,) class numbers, None for points of one color
+    names    of the classes
+    """
+
+    caption: str
+    axes: str
+    points: Floats
+    classes: NDArray[np.int64] | None
+    names: Sequence[str]
+
+
 Figure = (
     ConfusionMatrix
     | RankingCurves
@@ -203,9 +258,13 @@ Figure = (
     | TokenValues
     | AttentionMaps
     | Forecasts
-    | Bars
+    | ClassShares
     | ImageRows
     | Points
+    | ImagePairs
+    | Histogram
+    | Bars
+    | Scatter
 )
 
 

@@ -172,7 +172,7 @@ def flow(
     levels: int | None = None,
     couplings: int = 8,
     hidden: Sequence[int] = (128, 128),
-    activation: str = "relu",
+    activation: str = "silu",
     conditional: bool = False,
 ) -> Flow:
     """RealNVP: (B, *input_shape) -> log density (B,), and noise (N, D) back to samples.

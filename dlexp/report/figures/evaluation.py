@@ -16,19 +16,26 @@ from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
     AttentionMaps,
     Bars,
+    ClassShares,
     ConfusionMatrix,
     Forecasts,
+    Histogram,
+    ImagePairs,
     ImageRows,
     Lines,
     Points,
     RankingCurves,
     ReliabilityDiagram,
+    Scatter,
     TokenValues,
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
-from dlexp.report.figures.generated.beside_real import bars_png, points_over_png
+from dlexp.report.figures.generated.beside_real import class_shares_png, points_over_png
+from dlexp.report.figures.generative.image_pairs import image_pairs_png
+from dlexp.report.figures.generative.values import bars_png, histogram_png
+from dlexp.report.figures.inspection.scatter import scatter_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.samples import samples_png
 from dlexp.report.figures.sequences.attention import attention_png
@@ -69,12 +76,21 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return attention_png(figure, split)
         case Forecasts():
             return forecasts_png(figure, split)
-        case Bars():
-            return bars_png(figure, split)
+        case ClassShares():
+            return class_shares_png(figure, split)
         case ImageRows():
             return samples_png(figure.caption.replace("{split}", split), figure.versions, figure.labels)
         case Points():
             return points_over_png(figure, split)
+        case ImagePairs():
+            return image_pairs_png(figure, split)
+        case Histogram():
+            return histogram_png(figure, split)
+        case Bars():
+            return bars_png(figure, split)
+        case Scatter():
+            classes = None if figure.classes is None else figure.classes.astype(np.float64)
+            return scatter_png(split, {figure.axes: figure.points}, classes, figure.names)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 
@@ -261,6 +277,7 @@ def _captioned(images: Floats, captions: Sequence[Caption], title: str) -> bytes
             axes.imshow(pixels)
         axes.set_title(f"{cut(true, 12, 'both')} → {cut(predicted, 12, 'both')}\n{sure}", fontsize=8)
         axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])  # matplotlib makes invisible ticks too, which takes longer than the images
     figure.suptitle(title, fontsize="medium", y=1 - 0.08 / size[1], va="top")
     return as_png(figure)
 

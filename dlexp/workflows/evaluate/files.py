@@ -29,6 +29,10 @@ _MADE = (
     "attention-*",
     "gradient_through_time",
     *("generated", "nearest_training", "class_shares"),
+    "reconstructions",
+    "scores",
+    "latents",
+    "kl",
 )
 _TABLES = ("generated", "nearest_training", "class_shares")  # the same for tables that an evaluation may leave out
 _SPLIT = "{split}"

@@ -6,12 +6,12 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from browser import Browser, browser, browser_found
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
 from dlexp.cli.app import main
 
@@ -25,11 +25,11 @@ TRAIN = "train -q model=mlp model.hidden=[8] trainer.epochs=2"
 def blank(unrendered: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their size, which decides where a page is cut off, but nothing is drawn."""
 
-    def save(canvas: FigureCanvasAgg, file: IO[bytes], **_how: object) -> None:
+    def blank_pixels(canvas: FigureCanvasAgg) -> npt.NDArray[np.uint8]:
         width, height = canvas.figure.get_size_inches() * canvas.figure.dpi
-        Image.new("L", (round(width), round(height)), 255).save(file, "PNG")
+        return np.full((round(height), round(width), 4), 255, np.uint8)
 
-    monkeypatch.setattr(FigureCanvasAgg, "print_png", save)
+    monkeypatch.setattr(FigureCanvasAgg, "buffer_rgba", blank_pixels)
 
 
 @pytest.fixture(scope="module")

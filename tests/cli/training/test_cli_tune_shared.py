@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import prefork
 import pytest
 
 PASSWORD = "s3cret/word"
@@ -84,18 +85,12 @@ def wait_until_open(folder: Path, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-def start(folder: Path, outputs: str, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, outputs: str, *words: str) -> prefork.Process:
     """A worker as it runs on a machine of its own: with its own outputs."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
     own = {"OMP_NUM_THREADS": "1", "DLEXP_RUNS_DIR": outputs, "DLEXP_DEBUG": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dlexp", "tune", *words],
-        cwd=folder,
-        env={**env, **own, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipe = subprocess.PIPE
+    return prefork.Process(("tune", *words), cwd=folder, env={**env, **own}, stdout=pipe, stderr=pipe)
 
 
 def begun(folder: Path) -> dict[Path, int]:
@@ -104,7 +99,7 @@ def begun(folder: Path) -> dict[Path, int]:
     return {path.parent: path.read_text().count('"val/loss"') for path in found}
 
 
-def wait_for_a_trial(folder: Path, *processes: subprocess.Popen[str]) -> None:
+def wait_for_a_trial(folder: Path, *processes: prefork.Process) -> None:
     before, until = len(begun(folder)), time.monotonic() + WAIT_SECONDS
     while len(begun(folder)) == before:
         assert any(process.poll() is None for process in processes)
@@ -112,12 +107,20 @@ def wait_for_a_trial(folder: Path, *processes: subprocess.Popen[str]) -> None:
         time.sleep(0.01)  # polling another process: there is nothing to be notified by
 
 
-def halted_in_a_trial(folder: Path, process: subprocess.Popen[str]) -> Path:
+def is_stopped(process: prefork.Process) -> bool:
+    """Whether a process is stopped, or has ended."""
+    line = ["ps", "-o", "state=", "-p", str(process.pid)]
+    found = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    return found[:1] in {"T", "Z", ""}
+
+
+def halted_in_a_trial(folder: Path, process: prefork.Process) -> Path:
     """Stop the worker while a trial of its own is on its way; the trial then waits for the answer to its report."""
     wait_for_a_trial(folder, process)
     while process.poll() is None:
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        while not is_stopped(process):
+            time.sleep(0.01)
         under_way = [trial for trial, epochs in begun(folder).items() if 0 < epochs < EPOCHS - 1]
         if under_way:
             return under_way[0]

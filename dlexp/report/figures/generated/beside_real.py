@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlexp.metrics.reports.figures import Bars, Points
+from dlexp.metrics.reports.figures import ClassShares, Points
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import short_labels
 
@@ -14,7 +14,7 @@ _GRAY = "#999999"
 _MOST_NAMES = 60  # with readable names
 
 
-def bars_png(figure: Bars, split: str) -> bytes:
+def class_shares_png(figure: ClassShares, split: str) -> bytes:
     """Bars side by side, those of each name together."""
     count, number = len(figure.names), len(figure.series)
     made = Figure(figsize=(min(14.0, max(4.8, 0.45 * count + 1.5)), 3.6), layout="constrained", dpi=110)
@@ -26,7 +26,7 @@ def bars_png(figure: Bars, split: str) -> bytes:
     if count <= _MOST_NAMES:
         labels = short_labels(figure.names)
         axes.set_xticks(range(count), labels, rotation=90 if max(map(len, labels), default=0) > 3 else 0, fontsize=8)
-    axes.set_ylabel(figure.y_label)
+    axes.set_ylabel("share")
     axes.set_title(split, fontsize="medium")
     axes.grid(axis="y", alpha=0.25)
     axes.legend(fontsize="small")

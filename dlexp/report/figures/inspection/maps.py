@@ -51,6 +51,7 @@ def maps_png(
             drawn = axes.imshow(tile, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
             axes.set_title(str(number - (image is not None)), fontsize="x-small")
         axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])  # invisible ticks take as long as visible ones
     figure.colorbar(drawn, ax=figure.axes, shrink=0.7)
     figure.suptitle(f"{title}{more}", fontsize="medium", wrap=True)
     return as_png(figure)
@@ -68,6 +69,7 @@ def colors_png(title: str, filters: NDArray[np.float64]) -> bytes:
         axes.imshow(np.clip(0.5 + one / (2 * (np.abs(one).max() or 1.0)), 0, 1), interpolation="nearest")
         axes.set_title(str(number), fontsize="x-small")
         axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])  # invisible ticks take as long as visible ones
     figure.suptitle(f"{title}{more}; each scaled to its own range", fontsize="medium", wrap=True)
     return as_png(figure)
 

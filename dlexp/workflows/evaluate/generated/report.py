@@ -15,7 +15,7 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.findings import counted
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.generative.names import FIGURES, FRECHET, FRECHET_FLOOR
-from dlexp.metrics.reports.figures import Bars, Figure, ImageRows, Points
+from dlexp.metrics.reports.figures import ClassShares, Figure, ImageRows, Points
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.report.number_format import percent
 from dlexp.specs import ImageSpec, TableSpec
@@ -143,7 +143,7 @@ def _figures(compared: SampleComparison) -> Iterator[tuple[str, Figure]]:
         yield "generated", Points(_CLOUD, points)
     if compared.classes:
         samples, real = _shares(compared)
-        yield "class_shares", Bars(_SHARES, compared.classes, {"samples": samples, "real": real}, "share")
+        yield "class_shares", ClassShares(_SHARES, compared.classes, {"samples": samples, "real": real})
 
 
 def _labels(compared: SampleComparison) -> list[str]:

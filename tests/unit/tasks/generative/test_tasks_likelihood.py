@@ -71,9 +71,7 @@ def test_samples_and_latents_lead_to_each_other_on_the_levels() -> None:
     assert torch.equal(task.decoded(networks, latents, Sampling(0, torch.arange(6), classes)), inputs)
 
 
-def test_a_run_of_a_flow_is_trained_evaluated_and_predicts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_a_flow_is_trained_evaluated_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dlexp("train", *WORDS, "trainer.epochs=3", "--run-dir", "run", "-q")
     preprocessing = json.loads(Path("run/preprocessing.json").read_text())
