@@ -79,7 +79,7 @@ def test_figures_of_real_data_are_those_of_real_data(copies: tuple[Path, dict[st
     assert metrics["frechet_floor"] == real["frechet"] > 0
     assert real["frechet"] < metrics["frechet"] < 3 * real["frechet"]  # some are drawn twice, and others never
     for name in ("precision", "recall", "coverage"):
-        assert metrics[name] == pytest.approx(real[name], abs=0.1), name
+        assert metrics[name] == pytest.approx(real[name], abs=0.2), name
     assert metrics["class_agreement"] > 0.9
     assert metrics["cas"] > 0.6
     assert real["cas"] == real["class_agreement"] == report["generated"]["classifier"]["accuracy"]
