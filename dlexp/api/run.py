@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
+from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words, resampling_of
 from dlexp.api.calls import explains_its_arguments
 from dlexp.api.picture import Picture
 from dlexp.api.results import DoctorResult, EvaluationResult
@@ -102,6 +102,7 @@ class Run(RunSamples):
         target: object | None = None,
         resamples: int = 1000,
         level: float = 0.95,
+        samples: int | None = None,
         allow_changes: bool = False,
     ) -> EvaluationResult:
         """Measure the run on one of its splits, as `dlexp evaluate` does; writes eval/<split>/.
@@ -114,6 +115,7 @@ class Run(RunSamples):
             target: The targets, if `data` does not hold them.
             resamples: Resamples of the intervals, at least 100; 0 for none.
             level: Of the intervals, between 0 and 1.
+            samples: Samples of a generative run that are measured, None for as many as in training; 0 for none.
             allow_changes: Evaluate on data that differs from that of the run.
 
         Raises:
@@ -122,22 +124,17 @@ class Run(RunSamples):
         """
         check_word("split", split, _SPLITS)
         check_checkpoint(checkpoint)
-        if not 0 < level < 1:
-            raise ConfigError.one("level", level, "must be between 0 and 1", "Use 0.95.", code="out-of-range")
-        if resamples and resamples < 100:
-            rule = "must be 0 (no intervals) or at least 100"
-            raise ConfigError.one("resamples", resamples, rule, code="too-few-samples")
+        resampling = resampling_of(resamples, level)
         argument = self._data_of(data, target)
         changes = evaluation_changes([*override_words(overrides), *argument.words])
         trusted = trusted_of_call(self._trust)
         with session(argument.given):
-            from dlexp.metrics.bootstrap import Resampling
             from dlexp.workflows.evaluate.evaluate import evaluate_run
+            from dlexp.workflows.evaluate.generated.samples import SampleRequest
 
-            resampling = Resampling(resamples, level)
-            found = evaluate_run(
-                self.path, split, checkpoint, changes, trusted, allow_changes=allow_changes, resampling=resampling
-            )
+            which = (self.path, split, checkpoint, changes, trusted)
+            made = SampleRequest(samples)
+            found = evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=made)
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 
     @explains_its_arguments

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +35,7 @@ from dlexp.runtime.seed import kept_randomness, order
 from dlexp.runtime.signals import NeverStop
 from dlexp.specs import ClassSpec
 from dlexp.types import Batch
+from dlexp.workflows.prepare.in_memory import Nowhere
 from dlexp.workflows.prepare.initial_weights import prepared
 
 _BATCHES = 4  # of training samples that layers and gradients are looked at with
@@ -49,13 +49,6 @@ _FEWEST_SAMPLES = 32
 _FEWEST_UPDATES = 3
 _OF_TIME = ("seconds", "samples_per_s")
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
-
-
-class Nowhere:
-    """Checkpoints that are not kept."""
-
-    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """Keep nothing."""
 
 
 @dataclass
