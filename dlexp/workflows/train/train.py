@@ -58,6 +58,7 @@ class Request:
         changes: The changes relative to the run that it repeats.
         allow_changes: Whether runs of a group are resumed even if code, package versions or hardware have changed.
         bundle: The data, None to read it.
+        together: Number of runs that are trained in turn, of which this is one.
     """
 
     overrides: tuple[str, ...]
@@ -67,6 +68,7 @@ class Request:
     changes: tuple[Change, ...] = ()
     allow_changes: bool = False
     bundle: DataBundle | None = None
+    together: int = 1
 
 
 def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def training(
         run.list_elsewhere(reporter.say)
         say_changes(request.changes, reporter)
         on_ready(experiment, run)
-        return (yield from _run(run, experiment, setup, reporter, stop))
+        return (yield from _run(run, experiment, setup, reporter, stop, together=request.together))
 
 
 def resume(
@@ -169,7 +171,7 @@ def resuming(
         run.point_latest()
         run.list_elsewhere(reporter.say)
         on_ready(experiment, run)
-        return (yield from _run(run, experiment, setup, reporter, stop, saved))
+        return (yield from _run(run, experiment, setup, reporter, stop, saved, request.together))
 
 
 def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:
@@ -205,8 +207,13 @@ def _run(
     reporter: Reporter,
     stop: StopRequest,
     saved: Mapping[str, Any] | None = None,
+    together: int = 1,
 ) -> Course[dict[str, Any]]:
-    """Train in a locked directory; returns the summary. `saved` is the loaded checkpoint, None for a new run."""
+    """Train in a locked directory; returns the summary.
+
+    saved     the loaded checkpoint, None for a new run
+    together  number of runs that are trained in turn
+    """
     config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
     say = _both(log.say, reporter.say)
@@ -237,7 +244,7 @@ def _run(
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
         reporter.begin(header)
         try:
-            with BackgroundCheckpoints(store) as checkpoints:
+            with BackgroundCheckpoints(store, together) as checkpoints:
                 try:
                     reason = yield from course(plan, state, checkpoints, stop)
                 finally:
