@@ -23,6 +23,7 @@ from dlexp.findings import counted
 from dlexp.text.quoting import command, value
 from dlexp.workflows.doctor.examined import Examined
 from dlexp.workflows.doctor.history import is_trial, read_history
+from dlexp.workflows.doctor.trial_configs import configured_by
 from dlexp.workflows.doctor.trials import Trials
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
@@ -86,9 +87,10 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     end, last, stored = _at_end(run, config, request, bundle, notes)
     notes += _unfinished(run)
 
-    def configure(words: tuple[str, ...]) -> RunConfig:
+    def compose(words: tuple[str, ...]) -> RunConfig:
         return repeat(run.path, with_changes(request.words, words), catalog)[0]
 
+    configure = configured_by(config, compose)
     facts, history = examined.facts(), read_history(run, config)
     both, say = (start, end), request.say
     twin: Twins = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, measured=both, say=say)
@@ -125,7 +127,8 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         DataError: The data cannot be used.
     """
     request.say("data and network")
-    examined = Examined.prepared(load(tuple(words), catalog), request.trusted, None)
+    config = load(tuple(words), catalog)
+    examined = Examined.prepared(config, request.trusted, None)
     bundle = examined.experiment.bundle
     enough = request.updates or examined.trial_updates()
     updates = min(enough, examined.brief_updates()) if request.is_brief else enough
@@ -137,9 +140,10 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         note = note if facts.phases == 1 else _of_phases(facts)
         return Case(facts, bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal)
 
-    def configure(changed: tuple[str, ...]) -> RunConfig:
+    def compose(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
+    configure = configured_by(config, compose)
     seconds = _BRIEF_SECONDS if request.is_brief else inf
     twin = Trials(
         configure, request.trusted, bundle, updates=updates, measured=(start,), say=request.say, seconds=seconds

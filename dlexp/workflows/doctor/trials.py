@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 
-from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.diagnosis.case import NetworkChange, NetworkMeasure, Start, Twin
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
-
-Configure = Callable[[tuple[str, ...]], RunConfig]
+from dlexp.workflows.doctor.trial_configs import Configure
 
 
 class Trials:
