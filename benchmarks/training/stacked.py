@@ -2,9 +2,12 @@
 
     python -m benchmarks.training.stacked updates              # a row per network and number of members
     python -m benchmarks.training.stacked commands --rounds 3  # --seeds 10, one by one and stacked, in turn
+    python -m benchmarks.training.stacked commands --against FOLDER --only 64-128-64-10  # and by another build
 
 Both sides take turns in one process, or one command after the other, so that a busy machine slows both alike; the
-processor time of the thread, or of the command and its children, counts. Prints Markdown.
+processor time of the thread, or of the command and its children, counts. FOLDER is a checkout of another build, such as
+`git worktree add` makes. Python keeps what it compiles, as it does for a package that is installed; the first commands
+pay for that and are not counted. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.harness.process_cost import spread
 from dlexp.assemble.training import TrainingSetup, prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -39,6 +43,7 @@ NETWORKS = {
 }
 DATA = ("model=mlp", "data=digits")
 FIRST_SEED = 42
+REPOSITORY = Path(__file__).parents[2]
 REPEATS = 4  # updates alone for each of the stack
 
 
@@ -93,35 +98,53 @@ def print_updates(rounds: int) -> None:
             print(f"| {name} | {members} | {shown[0]} | {shown[1]} | {ratio:.2f} |", flush=True)
 
 
-def command_cost(words: Sequence[str], folder: Path) -> tuple[float, float, float]:
-    """(wall time, processor time, largest resident memory in MB) of a command."""
+def command_cost(words: Sequence[str], folder: Path, build: Path | None = None) -> tuple[float, float, float]:
+    """(wall time, processor time, largest resident memory in MB) of a command of this build, or of one in a folder."""
     line = [sys.executable, "-m", "dlexp", "train", "-q", *words, "--run-dir", str(folder)]
-    started = time.perf_counter()
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread())
+    started, null = time.perf_counter(), subprocess.DEVNULL
+    process = subprocess.Popen(line, stdout=null, stderr=null, env=one_thread(), cwd=build or REPOSITORY)
     _, status, usage = os.wait4(process.pid, 0)
     assert not status, line
     return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def one_thread() -> dict[str, str]:
-    """The environment with one thread."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    """The environment with one thread, in which Python keeps what it compiles."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "OMP_NUM_THREADS": "1"}
 
 
-def print_commands(rounds: int, epochs: int) -> None:
-    """`--seeds 10` one by one and stacked, in turn."""
-    print("| network | command | wall, s | processor, s | memory, MB |\n|---|---|---|---|---|")
-    for name, words in NETWORKS.items():
-        line = (*DATA, *words, f"trainer.epochs={epochs}")
-        sides = {"one run": (), "--seeds 10": ("--seeds", "10"), "--seeds 10 --stacked": ("--seeds", "10", "--stacked")}
+def print_commands(rounds: int, epochs: int, names: Sequence[str], against: Path | None) -> None:
+    """`--seeds 10` one by one and stacked, in turn; ratios are of the first side, round by round."""
+    print("| network | command | wall, s | ratio | processor, s | ratio | memory, MB |\n|---|---|---|---|---|---|---|")
+    sides: dict[str, tuple[tuple[str, ...], Path | None]] = {
+        **({"--seeds 10, the other build": (("--seeds", "10"), against)} if against else {}),
+        "--seeds 10": (("--seeds", "10"), None),
+        "--seeds 10 --stacked": (("--seeds", "10", "--stacked"), None),
+        "one run": ((), None),
+    }
+    for name in names:
+        line = (*DATA, *NETWORKS[name], f"trainer.epochs={epochs}")
         costs: dict[str, list[tuple[float, float, float]]] = {side: [] for side in sides}
+        for build in {build for _, build in sides.values()}:
+            command_cost_in_new_folder((*DATA, *NETWORKS[name], "trainer.epochs=1", *("--seeds", "2")), build)
         for _ in range(rounds):
-            for side, more in sides.items():
-                with tempfile.TemporaryDirectory() as folder:
-                    costs[side].append(command_cost((*line, *more), Path(folder) / "runs"))
+            for side, (more, build) in sides.items():
+                costs[side].append(command_cost_in_new_folder((*line, *more), build))
+        first = next(iter(costs.values()))
         for side, found in costs.items():
-            columns = [f"{statistics.median(c):.1f} ({min(c):.1f}-{max(c):.1f})" for c in zip(*found, strict=True)]
-            print(f"| {name} | {side} | {' | '.join(columns)} |", flush=True)
+            cells = []
+            for column, (own, base) in enumerate(zip(zip(*found, strict=True), zip(*first, strict=True), strict=True)):
+                cells.append(spread(own, 1))
+                if column < 2:
+                    cells.append(spread([value / reference for value, reference in zip(own, base, strict=True)]))
+            print(f"| {name} | {side} | {' | '.join(cells)} |", flush=True)
+
+
+def command_cost_in_new_folder(words: Sequence[str], build: Path | None) -> tuple[float, float, float]:
+    """`command_cost` of a run directory that is removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return command_cost(words, Path(folder) / "runs", build)
 
 
 def main() -> None:
@@ -130,11 +153,15 @@ def main() -> None:
     parser.add_argument("what", choices=("updates", "commands"))
     parser.add_argument("--rounds", type=int, default=0, help="60 updates or 3 commands by default")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument(
+        "--only", choices=list(NETWORKS), nargs="+", default=list(NETWORKS), help="networks of commands"
+    )
+    parser.add_argument("--against", type=Path, help="checkout of another build, for the commands")
     given = parser.parse_args()
     if given.what == "updates":
         print_updates(given.rounds or 60)
     else:
-        print_commands(given.rounds or 3, given.epochs)
+        print_commands(given.rounds or 3, given.epochs, given.only, given.against)
 
 
 if __name__ == "__main__":

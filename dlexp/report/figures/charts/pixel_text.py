@@ -1,7 +1,7 @@
 """Texts that are drawn once for all panels and figures of a process, and then copied.
 
-Drawing its texts takes two thirds of the time of a chart, and most of them are the same in its panels, and in the charts
-of the runs of a group: labels of axes, titles, epochs.
+Drawing its texts takes two thirds of the time of a chart, and most of them are the same in its panels, and in the
+charts of the runs of a group: labels of axes, titles, epochs.
 """
 
 from __future__ import annotations
