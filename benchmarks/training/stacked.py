@@ -5,8 +5,8 @@
     python -m benchmarks.training.stacked commands --against FOLDER --only 64-128-64-10  # and by another build
 
 Both sides take turns in one process, or one command after the other, so that a busy machine slows both alike; the
-processor time of the thread, or of the command and its children, counts. FOLDER is a checkout of another build, such as
-`git worktree add` makes. Python keeps what it compiles, as it does for a package that is installed; the first commands
+processor time of the process, or of the command and its children, counts. FOLDER is a checkout of another build, as
+`git worktree add` makes it. Python keeps what it compiles, as for a package that is installed; the first commands
 pay for that and are not counted. Prints Markdown.
 """
 
@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -58,8 +60,23 @@ def setups_of(words: Sequence[str], count: int) -> list[TrainingSetup]:
     return found
 
 
-def update_times(words: Sequence[str], members: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of an update alone, and of one of a stack divided by its members."""
+class Times(NamedTuple):
+    """Seconds of updates: of the processor in all threads, and of the thread that trains, which others do not delay."""
+
+    processor: list[float]
+    thread: list[float]
+
+    @contextmanager
+    def one(self, members: int) -> Iterator[None]:
+        """Add the body, which is an update of so many members."""
+        before = time.process_time(), time.thread_time()
+        yield
+        self.processor.append((time.process_time() - before[0]) / members)
+        self.thread.append((time.thread_time() - before[1]) / members)
+
+
+def update_times(words: Sequence[str], members: int, rounds: int) -> tuple[Times, Times]:
+    """Those of an update alone, and of one of a stack divided by its members."""
     *stacked, alone = setups_of(words, members + 1)
     torch.set_num_threads(1)
     epochs = [[batch for batch in setup.batches.epoch(0) if len(batch) == 64] for setup in (*stacked, alone)]
@@ -71,31 +88,33 @@ def update_times(words: Sequence[str], members: int, rounds: int) -> tuple[list[
 
     stack = RunStack(updates(0))
     stack.begin(updates(0))
-    one, together = [], []
-    for number in range(rounds):
+    one, together = Times([], []), Times([], [])
+    for number in range(rounds + 2):  # the first two warm up
+        if number == 2:
+            for values in (*one, *together):
+                values.clear()
         for again in range(REPEATS):
             batch = epochs[-1][(REPEATS * number + again) % len(epochs[-1])]
-            started = time.thread_time()
-            recovery.update([batch])
-            one.append(time.thread_time() - started)
+            with one.one(1):
+                recovery.update([batch])
         given = updates(number)
-        started = time.thread_time()
-        made = stack.make(given)
-        together.append((time.thread_time() - started) / members)
+        with together.one(members):
+            made = stack.make(given)
         assert all(made)
-    return one[2 * REPEATS :], together[2:]
+    stack.end()
+    return one, together
 
 
 def print_updates(rounds: int) -> None:
     """A row per network and number of members."""
-    print("| network | members | alone, us | stacked, us a member | ratio |\n|---|---|---|---|---|")
+    print("| network | members | alone, us | stacked, us a member | ratio | of the training thread |")
+    print("|---|---|---|---|---|---|")
     for name, words in NETWORKS.items():
         for members in (4, 10, 32):
             one, together = update_times(words, members, rounds)
-            times = (one, together)
-            shown = [f"{1e6 * statistics.median(t):.0f} ({1e6 * min(t):.0f}-{1e6 * max(t):.0f})" for t in times]
-            ratio = statistics.median(together) / statistics.median(one)
-            print(f"| {name} | {members} | {shown[0]} | {shown[1]} | {ratio:.2f} |", flush=True)
+            shown = [spread([1e6 * value for value in times.processor], 0) for times in (one, together)]
+            ratios = [statistics.median(t) / statistics.median(o) for o, t in zip(one, together, strict=True)]
+            print(f"| {name} | {members} | {' | '.join(shown)} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
 
 
 def command_cost(words: Sequence[str], folder: Path, build: Path | None = None) -> tuple[float, float, float]:
