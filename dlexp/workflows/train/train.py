@@ -36,7 +36,7 @@ from dlexp.workflows.epoch_line import epoch_line
 from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
-from dlexp.workflows.reporter import Reporter, unbroken
+from dlexp.workflows.reporter import Reporter, RunFacts, unbroken
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
@@ -239,10 +239,7 @@ def _run(
         )
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
-        header = run_facts(run, experiment, state, len(setup.batches))
-        texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
-        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
-        reporter.begin(header)
+        reporter.begin(_header(run, setup, log))
         try:
             with BackgroundCheckpoints(store, together) as checkpoints:
                 try:
@@ -264,6 +261,15 @@ def _run(
         if graphs:
             log.say(graphs.counts.text())
         return _finish(run, setup, store, loggers, reason, _both(log.say, reporter.say))
+
+
+def _header(run: RunDir, setup: TrainingSetup, log: MetricsLog) -> RunFacts:
+    """What a run begins with, which its log has as well."""
+    state = setup.state
+    header = run_facts(run, setup.experiment, state, len(setup.batches))
+    texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
+    log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
+    return header
 
 
 def _advise(error: Diverged, run: RunDir) -> None:
