@@ -209,11 +209,7 @@ def _run(
     saved: Mapping[str, Any] | None = None,
     together: int = 1,
 ) -> Course[dict[str, Any]]:
-    """Train in a locked directory; returns the summary.
-
-    saved     the loaded checkpoint, None for a new run
-    together  number of runs that are trained in turn
-    """
+    """Train in a locked directory; returns the summary. `saved` is the loaded checkpoint, None for a new run."""
     config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
     say = _both(log.say, reporter.say)
