@@ -82,9 +82,7 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
     yield Verdict(
         "rate_too_low",
         "warning" if is_sure else "note",
-        f"The schedule lowers the learning rate {rate:g} too soon; {best.words[0]} reaches more."
-        if lasting
-        else higher,
+        what,
         (
             Evidence(
                 "change of a weight in an update, share of its norm, median of the layers",
