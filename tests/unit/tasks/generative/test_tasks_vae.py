@@ -233,6 +233,18 @@ def test_samples_are_in_range_and_of_the_class_that_is_named() -> None:
         assert min(float((free - each)[row].abs().max()) for each in (of_a, of_b, of_c)) < 1e-6
 
 
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_exported_part_makes_samples_of_latents(conditional: bool) -> None:
+    task, indices = task_of(PIXELS), torch.arange(3)
+    networks = networks_of(task, conditional)
+    part = task.exported(networks)
+    assert part.input_shape == ({"latents": (5,), "classes": (3,)} if conditional else {"latents": (5,)})
+    latents, classes = torch.randn(3, 5), torch.eye(3)
+    with torch.no_grad():
+        made = part.network(latents, classes) if conditional else part.network(latents)
+        assert torch.equal(made, task.decoded(networks, latents, Sampling(0, indices, classes)))
+
+
 def test_without_classes_the_bound_of_a_conditional_model_is_that_of_their_mixture() -> None:
     task, batch = task_of(PIXELS), batch_of(PIXELS)
     networks = networks_of(task, conditional=True)
