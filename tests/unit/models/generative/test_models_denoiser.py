@@ -1,5 +1,7 @@
 """Networks that take noise away: sizes of the data, classes, times."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,10 +11,10 @@ from dlexp.models.generative.denoiser import DenoisingMlp, PixelAttention, UNet,
 SHAPES = {"8": (1, 8, 8), "28": (1, 28, 28), "32": (3, 32, 32), "odd": (1, 13, 7)}
 
 
-def small(shape: tuple[int, ...], num_classes: int = 0, **options: object) -> nn.Module:
+def small(shape: tuple[int, ...], num_classes: int = 0, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    sizes: dict[str, object] = {"channels": [8, 8, 16], "heads": 2, "hidden": [16, 16], **options}
-    return denoiser(input_shape=shape, num_classes=num_classes, **sizes).eval()  # type: ignore[arg-type]
+    sizes: dict[str, Any] = {"channels": [8, 8, 16], "heads": 2, "hidden": [16, 16], **options}
+    return denoiser(input_shape=shape, num_classes=num_classes, **sizes).eval()
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
@@ -87,7 +89,7 @@ def test_classes_are_known_where_there_are_any_unless_the_user_decides() -> None
     ],
     ids=["table", "too small", "heads"],
 )
-def test_what_cannot_work_is_refused(shape: tuple[int, ...], options: dict[str, object], remedy: str) -> None:
+def test_what_cannot_work_is_refused(shape: tuple[int, ...], options: dict[str, Any], remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         small(shape, **options)
 
