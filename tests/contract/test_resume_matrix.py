@@ -59,8 +59,15 @@ OF_TASK = {
     "contrastive": ("data=digit_captions", "data.batch_size=256", "model=clip", "model.token=8", "model.heads=2"),
     "adversarial": ("model=wgan_gp", "task.critic_steps=2", *GAN),
     "likelihood": ("data=two_moons", "data.num_samples=300", "model=flow", "model.couplings=2", "model.hidden=[8]"),
+    "reconstruction": (
+        *("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]", "task.corruption=gaussian"),
+        "task.sparsity=l1",
+    ),
+    "vae": (
+        *("data=breast_cancer", "data.batch_size=64", "model=vae", "model.hidden=[8]", "model.conditional=true"),
+        *("task.kl_warmup_epochs=2", "task.beta=2"),
+    ),
     "diffusion": ("data=digits", "data.batch_size=256", "model=diffusion_mlp", "model.hidden=[8]", "model.dropout=0.2"),
-    "reconstruction": ("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
