@@ -1,4 +1,4 @@
-"""Closed forms of `dlexp sample`: paths on a sphere, units of the data, places in a batch, and pixels of an animation."""
+"""Closed forms of `dlexp sample`: paths on a sphere, units of the data, places in a batch, animations."""
 
 from __future__ import annotations
 
