@@ -270,6 +270,22 @@ Resamples = Annotated[
     int, typer.Option("--resamples", min=0, help="bootstrap resamples for confidence intervals; 0: no intervals")
 ]
 Level = Annotated[float, typer.Option("--level", help="confidence level of the intervals")]
+MeasuredSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=0,
+        metavar="N",
+        help="generative runs: measure this many new samples; 0: none; default: as many as there are training samples, "
+        "at most 10,000",
+    ),
+]
+MeasuredSteps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="generative runs: denoising steps of the samples")
+]
+MeasuredGuidance = Annotated[
+    float | None, typer.Option("--guidance", help="generative runs: strength of classifier-free guidance")
+]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="total number of trials of the study")]
 StudyName = Annotated[
     str | None, typer.Option("--name", help="directory of the study under outputs/tune; an existing study is continued")
