@@ -1,6 +1,6 @@
 """How close does dlexp come to the best bare loop? Ratios of samples a second, both sides in turn.
 
-    python -m benchmarks.training.train_speed [--rows a b c lstm encoder gpt dcgan diffusion evaluate predict] [--rounds 5]
+    python -m benchmarks.training.train_speed [--rows a b c lstm encoder gpt dcgan diffusion ...] [--rounds 5]
 
 An epoch's fixed cost and the memory are read off the processes of the same rows. See benchmarks/README.md.
 """

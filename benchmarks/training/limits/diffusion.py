@@ -1,4 +1,4 @@
-"""The limit of row (diffusion): a conditional U-Net on digits, the mixture v at random times, an average of the weights.
+"""The limit of row (diffusion): a conditional U-Net on digits, v at random times, an average of the weights.
 
 Symbols: N samples, B samples of a batch, T times.
 """
