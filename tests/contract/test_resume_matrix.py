@@ -67,6 +67,7 @@ OF_TASK = {
         *("data=breast_cancer", "data.batch_size=64", "model=vae", "model.hidden=[8]", "model.conditional=true"),
         *("task.kl_warmup_epochs=2", "task.beta=2"),
     ),
+    "diffusion": ("data=digits", "data.batch_size=256", "model=diffusion_mlp", "model.hidden=[8]", "model.dropout=0.2"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
