@@ -110,7 +110,7 @@ class DenoisingMlp(Denoiser):
         for change, block in zip(self.changes, self.blocks, strict=True):
             x = block(change(x), condition)
         found: Tensor = self.last(F.silu(self.norm(x)))
-        return found.unflatten(1, self.shape)
+        return found.reshape(-1, *self.shape)
 
 
 def _change(before: int, after: int) -> nn.Module:
