@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.doctor.examination import Examinations, Finding, alarms
 from benchmarks.doctor.kinds.kind import Case, Kind, Words
-from benchmarks.doctor.runs import Outcome, Runs
+from benchmarks.doctor.runs import Runs, TrialOutcome
 from dlexp.errors import DlexpError
 
 HALF = 0.5  # of the gap to the healthy twin
@@ -30,7 +30,13 @@ class Treatment:
 
 
 def treat(
-    kind: Kind, case: Case, seed: int, right: Finding, outcomes: tuple[Outcome, Outcome], runs: Runs, seen: Examinations
+    kind: Kind,
+    case: Case,
+    seed: int,
+    right: Finding,
+    outcomes: tuple[TrialOutcome, TrialOutcome],
+    runs: Runs,
+    seen: Examinations,
 ) -> Treatment:
     """Train the sick run again with the words of the right finding."""
     words = tuple(right.get("remedy") or ())

@@ -205,7 +205,7 @@ class NetworkMeasure:
     memory: MemoryMeasure | None = None
 
 
-class Outcome(Protocol):
+class TrialOutcome(Protocol):
     """What is known of the weights that a trial ends with, and of every other network that is measured."""
 
     @property
@@ -223,7 +223,7 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True)
 class TrialMeasure:
-    """The few measures of a trial; see `Outcome`."""
+    """The few measures of a trial; see `TrialOutcome`."""
 
     train: OutputMeasure
     val: OutputMeasure
@@ -279,8 +279,8 @@ class Twin:
 
     words: tuple[str, ...]
     trace: Trace | None = None
-    before: Outcome | None = None
-    after: Outcome | None = None
+    before: TrialOutcome | None = None
+    after: TrialOutcome | None = None
     problem: str = ""
 
 

@@ -41,6 +41,7 @@ MODELS = tuple(
     name
     for name in CATALOG.options("model")
     if name not in ("timm", "vit_b16", "clip") and kind("model", name, "_inputs_") in DENSE
+    if kind("model", name, "_prefers_") is None  # of generative tasks: tests/unit/models/generative
 )
 # Files have tests of their own, and what is drawn is to a model what digits and diabetes are.
 DATA = tuple(

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from dlexp.models.generative.spline import spline
 from dlexp.models.layers import activation as activation_of
+from dlexp.runtime.seed import generator
 
 __all__ = ["flow"]
 
 _EDGE = 0.05  # pixels in [0, 1] are moved into [edge / 2, 1 - edge / 2] before the logit
 
 
-class Step(nn.Module, ABC):
+class Invertible(nn.Module, ABC):
     """An invertible map of the D numbers of a sample, which may depend on weights of classes."""
 
     @abstractmethod
@@ -36,7 +37,7 @@ class Step(nn.Module, ABC):
         """(B, D), (B, C) -> (B, D)."""
 
 
-class Coupling(Step):
+class Coupling(Invertible):
     """Half of the numbers is changed, number by number, by functions of the other half, which the inverse has too.
 
     With `bins` = 0, y = x exp(s) + t, where s is bounded by a learned factor times tanh, so that no step explodes at
@@ -93,7 +94,7 @@ class Coupling(Step):
         return cast(Tensor, found.unflatten(1, (-1, self.each)))
 
 
-class Scaling(Step):
+class ElementwiseAffine(Invertible):
     """A learned scale and shift of each number, which starts as the identity."""
 
     def __init__(self, size: int) -> None:
@@ -140,12 +141,14 @@ class Flow(nn.Module):
 
     Args:
         shape: Shape of a sample.
-        steps: Coupling and Scaling modules, from the sample to the noise.
+        steps: Coupling and ElementwiseAffine modules, from the sample to the noise.
         pixels: What precedes them for images, None for tables.
         num_classes: C of a conditional flow, else 0.
     """
 
-    def __init__(self, shape: tuple[int, ...], steps: Sequence[Step], pixels: Pixels | None, num_classes: int) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], steps: Sequence[Invertible], pixels: Pixels | None, num_classes: int
+    ) -> None:
         super().__init__()
         self.shape, self.num_classes, self.pixels = shape, num_classes, pixels
         self.steps = nn.ModuleList(steps)
@@ -174,7 +177,7 @@ class Flow(nn.Module):
         """Noise (N, D) -> samples (N, *shape)."""
         x = noise
         for step in reversed(list(self.steps)):
-            x = cast(Step, step).inverse(x, classes)
+            x = cast(Invertible, step).inverse(x, classes)
         found = x if self.pixels is None else self.pixels.inverse(x)
         return found.reshape(-1, *self.shape)
 
@@ -213,11 +216,14 @@ def flow(
     if conditional and not num_classes:
         raise ValueError("model.conditional=true requires data with classes. Set model.conditional=false")
     known, is_image = num_classes if conditional else 0, len(input_shape) == 3
-    steps: list[Step] = []
+    steps: list[Invertible] = []
     for number in range(couplings):
         half = _half(input_shape if is_image else (size,), number // 2)
-        steps += [Scaling(size), Coupling(half if number % 2 else ~half, hidden, activation, known, bins or 0)]
-    return Flow(tuple(input_shape), [*steps, Scaling(size)], Pixels(levels) if is_image else None, known)
+        steps += [
+            ElementwiseAffine(size),
+            Coupling(half if number % 2 else ~half, hidden, activation, known, bins or 0),
+        ]
+    return Flow(tuple(input_shape), [*steps, ElementwiseAffine(size)], Pixels(levels) if is_image else None, known)
 
 
 def _half(shape: tuple[int, ...], number: int) -> Tensor:
@@ -226,5 +232,5 @@ def _half(shape: tuple[int, ...], number: int) -> Tensor:
     if number == 0:
         places = torch.stack(torch.meshgrid(*map(torch.arange, shape), indexing="ij")).sum(0).flatten()
         return places % 2 == 0
-    order = torch.randperm(size, generator=torch.Generator().manual_seed(number))
+    order = torch.randperm(size, generator=generator(number, "halves"))
     return torch.zeros(size, dtype=torch.bool).index_fill(0, order[: size // 2], True)

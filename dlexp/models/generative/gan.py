@@ -185,32 +185,51 @@ def gan(
 
     Raises ValueError for sizes of the other kind of layers, convolutions of tables, and data without classes.
     """
+    _refuse_condition(conditional, num_classes)
     shape = _Shape(tuple(input_shape), num_classes if conditional else 0, tuple(categorical))
-    if conditional and not num_classes:
-        raise ValueError("conditional=true requires data with classes. Set model.conditional=false")
     is_convolved = _is_convolved(layer_kind, shape.inputs)
     unused = (generator_hidden, discriminator_hidden) if is_convolved else (generator_channels, discriminator_channels)
-    if any(given is not None for given in unused):
-        kind, other = ("convolutions", "channels") if is_convolved else ("dense layers", "hidden")
-        raise ValueError(f"this GAN has {kind}. Set model.generator_{other} and model.discriminator_{other} alone")
+    _refuse_sizes(is_convolved, unused)
     if is_convolved:
-        made = _convolved_generator(shape, latent, generator_channels or (128, 128, 64), norm, activation)
-        parts = discriminator_channels or (16, 32, 64, 128)
+        sizes, parts = generator_channels or (128, 128, 64), discriminator_channels or (16, 32, 64, 128)
+        made = _convolved_generator(shape, latent, sizes, norm, activation)
         body, features = _convolved_body(shape, parts, (discriminator_norm, dropout, activation), condition)
     else:
-        is_large = prod(shape.inputs) >= _IMAGE
-        made = _dense_generator(
-            shape, latent, generator_hidden or ((128, 256, 512, 1024) if is_large else (128, 128)), norm, activation
-        )
-        parts = discriminator_hidden or ((512, 256, 128) if is_large else (128, 128))
+        usual = _usual_sizes(shape)
+        sizes, parts = generator_hidden or usual[0], discriminator_hidden or usual[1]
+        made = _dense_generator(shape, latent, sizes, norm, activation)
         body, features = _dense_body(shape, parts, (discriminator_norm, dropout, activation), condition)
     projection, plane = _conditions(shape, condition, features)
     discriminator = Discriminator(body, features, projection, plane, spectral_norm or 1.0)
-    if spectral_norm is not None:
-        for module in list(discriminator.modules()):
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                spectrally_normed(module)
+    _normed(discriminator, spectral_norm is not None)
     return {"generator": Generator(made, latent, shape.num_classes), "discriminator": discriminator}
+
+
+def _refuse_condition(conditional: bool, num_classes: int) -> None:
+    """Raise ValueError for conditional networks of data without classes."""
+    if conditional and not num_classes:
+        raise ValueError("conditional=true requires data with classes. Set model.conditional=false")
+
+
+def _refuse_sizes(is_convolved: bool, unused: Sequence[Sequence[int] | None]) -> None:
+    """Raise ValueError where sizes of the other kind of layers are given."""
+    if any(given is not None for given in unused):
+        kind, other = ("convolutions", "channels") if is_convolved else ("dense layers", "hidden")
+        raise ValueError(f"this GAN has {kind}. Set model.generator_{other} and model.discriminator_{other} alone")
+
+
+def _usual_sizes(shape: _Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Units of the hidden layers of a dense generator and of a dense discriminator."""
+    if prod(shape.inputs) >= _IMAGE:
+        return (128, 256, 512, 1024), (512, 256, 128)
+    return (128, 128), (128, 128)
+
+
+def _normed(discriminator: nn.Module, is_wanted: bool) -> None:
+    """Divide the weights of every layer by their largest singular value, where that is wanted."""
+    for module in list(discriminator.modules()) if is_wanted else ():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            spectrally_normed(module)
 
 
 def _is_convolved(layer_kind: str, shape: tuple[int, ...]) -> bool:

@@ -116,7 +116,7 @@ class Adversarial(GenerativeTask):
         of_data, of_made = (discriminator(inputs, classes).float() for inputs in (data, made))
         real, fake = discriminator_losses(self.objective, of_data, of_made, self.real_smoothing)
         value = real.mean() + fake.mean()
-        parts = {"real": real.detach(), "fake": fake.detach(), **self._told(of_data.detach(), of_made.detach())}
+        parts = {"real": real.detach(), "fake": fake.detach(), **self._observed(of_data.detach(), of_made.detach())}
         if self.penalty != "none":
             penalty = self._penalty(discriminator, data, made, classes)
             value, parts["penalty"] = value + penalty, penalty.detach()
@@ -173,7 +173,7 @@ class Adversarial(GenerativeTask):
             _refuse_batch_norm(discriminator, self.penalty)
         return generator, discriminator, class_weights(batch, generator.num_classes)
 
-    def _told(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _observed(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Whether each score (B,) is on the right side of the middle, (2B,); of wasserstein the distance (B,)."""
         middle = _MIDDLE.get(self.objective)
         if middle is None:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_files.toy_generators import OPTIONS, PACKAGE, SHORT
 from numpy.typing import NDArray
 from outside_package import OWN, dlexp, installed, rows_of
 from PIL import Image
 from refusals import line_refused
 from sklearn.datasets import load_digits
-from toy_generators import OPTIONS, PACKAGE, SHORT
 
 import dlexp as package
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
