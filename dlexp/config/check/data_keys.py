@@ -70,3 +70,20 @@ def suspected_labels_problems(tree: Mapping[str, Any], choices: Mapping[str, str
     if given != "keep" and targets not in _BALANCED:
         rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
         yield Problem("data.suspected_labels", given, rule, "Set data.suspected_labels=keep", code="incompatible-data")
+
+
+def anomalies_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the problems of data.anomalies with the kind of the targets, the task and the model."""
+    given, targets = tree["data"].get("anomalies"), tree["data"].get("_targets_")
+    if not given:
+        return
+    if targets not in _BALANCED:
+        rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
+        yield Problem("data.anomalies", shown(given), rule, "Set data.anomalies=[]", code="incompatible-data")
+    elif "anomaly_quantile" not in tree["task"]:
+        rule = f"has no effect with task={choices.get('task')}, which does not score how unlike the training data a "
+        rule += "sample is"
+        yield Problem("data.anomalies", shown(given), rule, "Use model=autoencoder", code="no-effect")
+    elif tree["model"].get("conditional") is True:
+        rule = "cannot be combined with model.conditional=true: the class of an anomaly is not known to the model"
+        yield Problem("data.anomalies", shown(given), rule, "Set model.conditional=false", code="cannot-combine")

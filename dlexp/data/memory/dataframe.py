@@ -40,6 +40,7 @@ def dataframe(
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the DataFrame that was handed over; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -55,7 +56,9 @@ def dataframe(
     )
     kind = kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
-    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by)
+    options = TableOptions(
+        targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by, anomalies
+    )
     bundle = table_of(table, options)
     notes = [*index_notes(frame), *([note] if (note := form.note()) else [])]
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=(*notes, *bundle.notes))

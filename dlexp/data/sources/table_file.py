@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ def table_file(
     split_column: str | None = None,
     val_path: str | None = None,
     test_path: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -56,7 +57,7 @@ def table_file(
     )
     split = (val_fraction, test_fraction, split_seed)
     targets, declared, by = names_of(target), columns or {}, SplitBy(group, time, split_column)
-    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by)
+    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by, anomalies)
     labels = [name for name, kind in declared.items() if kind == "category"]
     labels += targets if target_kind == "class" else []
     used = {name: kind for name, kind in declared.items() if kind != "drop" or name not in by.names}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.splits.anomalies import normal_rows
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.splitting import Shares
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
@@ -103,6 +104,7 @@ class TableOptions:
     columns     name -> kind, one of `KINDS`
     rare        what becomes of categories beyond `max_categories`: other, hash or refuse
     split_by    the columns that divide the rows
+    anomalies   classes that no training or validation row has
     """
 
     targets: Sequence[str]
@@ -113,6 +115,7 @@ class TableOptions:
     standardize: bool
     split: tuple[float, float, int]
     split_by: SplitBy = field(default_factory=SplitBy)
+    anomalies: Sequence[str] = ()
 
 
 @dataclass
@@ -155,7 +158,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
     how = options.split, options.split_by, options.targets[0]
     division = divide_rows(table, how, targets, classes, keys)
-    rows = division.rows
+    rows = normal_rows(division.rows, targets, classes, options.anomalies)
     read.notes += division.notes
     _leave_out_empty(read, rows[0])
     if not read.columns:
