@@ -41,6 +41,7 @@ from dlexp.runtime.seed import seed_global
 from dlexp.runtime.settings import STEP, NetworkFacts, Settings, apply_settings, compile_networks, decide
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
+from dlexp.tasks.generative.base import GenerativeTask
 
 # Run-time values that a component of each group can take as arguments of these names.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -262,6 +263,8 @@ def _with_kinds(config: RunConfig, spec: DataSpec) -> dict[str, Any]:
 def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
     """Arguments that a model can name in its signature, from the data and the task."""
     num_outputs = task.num_outputs(spec)
+    if isinstance(task, GenerativeTask):  # values are no classes that a model can be conditioned on
+        return {**spec.model_arguments(), "num_classes": task.num_classes}
     outputs = {"num_outputs": num_outputs, "num_classes": num_outputs} if num_outputs else {}
     return {**spec.model_arguments(), **outputs}
 

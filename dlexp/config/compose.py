@@ -30,7 +30,7 @@ from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.preferences import preferred_words
+from dlexp.config.preferences import preferred_options, preferred_values
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
 from dlexp.config.schema.names import COMPONENTS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
@@ -120,6 +120,9 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         config, choices = compose(parsed, catalog)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
+    given = {*parsed.groups, *(override.key_or_group for override in parsed.values)}
+    if wanted := preferred_options(plain_containers(config), choices, given, catalog):
+        return _composed([*overrides, *wanted], catalog)  # their keys are known before those of the user are read
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
     if problems:
@@ -127,8 +130,7 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         named = {problem.where for problem in problems}
         further = further_problems(config, choices, catalog)
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
-    given = {*parsed.groups, *(override.key_or_group for override in parsed.values)}
-    if wanted := preferred_words(plain_containers(config), choices, given, catalog):
+    if wanted := preferred_values(plain_containers(config), choices, given, catalog):
         return _composed([*overrides, *wanted], catalog)
     return config, choices, parsed
 

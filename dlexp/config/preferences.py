@@ -17,10 +17,30 @@ from dlexp.config.schema.tree import ABSENT, value_at
 from dlexp.text.quoting import value
 
 
-def preferred_words(
+def preferred_options(
     tree: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
-    """Overrides for what the chosen model prefers and nobody decided.
+    """Overrides for the options that the chosen model prefers and nobody decided.
+
+    Args:
+        tree: The configuration.
+        choices: Group -> option.
+        given: Groups and keys that the user decided.
+        catalog: The options.
+    """
+    wanted = _wanted(tree)
+    decided = {*given, *_of_experiment(choices, catalog)} if wanted else ()
+    return [
+        FileWord(f"{group}={option}", _file(choices))
+        for group, option in wanted.items()
+        if group in catalog.groups and group not in decided and choices.get(group) != option
+    ]
+
+
+def preferred_values(
+    tree: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
+) -> list[str]:
+    """Overrides for the values of keys that the chosen model prefers and nobody decided, once its options are composed.
 
     A key of a group whose option the model prefers counts only where that option is the one in use; one that the
     chosen option does not have is left out.
@@ -31,26 +51,26 @@ def preferred_words(
         given: Groups and keys that the user decided.
         catalog: The options.
     """
-    wanted = tree["model"].get(PREFERS)
-    if not isinstance(wanted, Mapping):
-        return []
+    wanted = _wanted(tree)
     groups = {key: option for key, option in wanted.items() if key in catalog.groups}
-    decided = {*given, *_of_experiment(choices, catalog)}
-    file = f"conf/model/{choices['model']}.yaml"
-    found = [
-        FileWord(f"{group}={option}", file)
-        for group, option in groups.items()
-        if group not in decided and choices.get(group) != option
-    ]
-    if found:
-        return [*found]  # their keys are seen once they are composed
+    decided = {*given, *_of_experiment(choices, catalog)} if wanted else ()
+    found = []
     for key, content in wanted.items():
         group = key.partition(".")[0]
         is_other = group in groups and choices.get(group) != groups[group]
         now = value_at(tree, key)
         if key not in groups and key not in decided and not is_other and now is not ABSENT and now != content:
-            found.append(FileWord(f"{key}={value(content)}", file))
+            found.append(FileWord(f"{key}={value(content)}", _file(choices)))
     return [*found]
+
+
+def _wanted(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = tree["model"].get(PREFERS)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _file(choices: Mapping[str, str]) -> str:
+    return f"conf/model/{choices['model']}.yaml"
 
 
 def _of_experiment(choices: Mapping[str, str], catalog: Catalog) -> set[str]:

@@ -183,7 +183,8 @@ class RunConfig:
         batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
         drops_suspected_labels: Whether training samples whose class is probably wrong are left out.
         anomalies: Classes that count as anomalies, by name or number.
-        anomaly_quantile: Share of the training samples below the threshold of anomalies; None where the task scores none.
+        anomaly_quantile: Share of the training samples at or below the threshold of anomalies; None for a task that
+            scores none.
         monitor: Full name of the deciding metric, such as val/accuracy.
         maximize: Whether larger values of it are better.
         metrics: Metrics beside those of the task: those of `metrics`, and a monitored one.

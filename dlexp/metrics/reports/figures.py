@@ -154,6 +154,63 @@ class Forecasts:
     times: NDArray[Any] | None = None
 
 
+@dataclass(frozen=True)
+class ImagePairs:
+    """Samples of the split above what a network makes of them, where they are images.
+
+    positions        (K,) of the samples in the split
+    captions         of each
+    originals        (K, 1 or 3, H, W) in [0, 1]; None until somebody reads the samples
+    reconstructions  the same of the network
+    """
+
+    caption: str
+    positions: Sequence[int]
+    captions: Sequence[str]
+    originals: Floats | None = None
+    reconstructions: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values occur.
+
+    values  label -> (N,), drawn over each other
+    """
+
+    caption: str
+    x_label: str
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A bar for each name; `values` (N,) are at least 0."""
+
+    caption: str
+    x_label: str
+    y_label: str
+    names: Sequence[str]
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Samples as points.
+
+    axes     what the two coordinates are
+    points   (N, 2)
+    classes  (N,) class numbers, None for points of one color
+    names    of the classes
+    """
+
+    caption: str
+    axes: str
+    points: Floats
+    classes: NDArray[np.int64] | None
+    names: Sequence[str]
+
+
 Figure = (
     ConfusionMatrix
     | RankingCurves
@@ -164,6 +221,10 @@ Figure = (
     | TokenValues
     | AttentionMaps
     | Forecasts
+    | ImagePairs
+    | Histogram
+    | Bars
+    | Scatter
 )
 
 

@@ -6,12 +6,11 @@ Symbols: B batch, Z latent numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from math import prod
 from typing import cast
 
 from torch import Tensor, nn
 
+from dlexp.models.generative.coders import CoderSizes, Decoder, Encoder
 from dlexp.models.layers import activation as activation_of
 
 __all__ = ["autoencoder"]
@@ -38,24 +37,28 @@ class EncoderDecoder(nn.Module):
 
 
 def autoencoder(
-    *, input_shape: tuple[int, ...], hidden: Sequence[int] = (128, 64), latent: int = 16, activation: str = "relu"
+    *,
+    input_shape: tuple[int, ...],
+    layer_kind: str = "auto",
+    hidden: Sequence[int] = (256,),
+    channels: Sequence[int] = (32, 64),
+    latent: int = 16,
+    activation: str = "relu",
+    latent_activation: str = "identity",
 ) -> EncoderDecoder:
-    """Autoencoder of fully connected layers: (B, *input_shape) -> (B, *input_shape).
+    """Autoencoder: (B, *input_shape) -> (B, *input_shape).
 
     Args:
         input_shape: Shape of a sample.
-        hidden: Units of the encoder's hidden layers; the decoder has them in reverse.
+        layer_kind: dense, convolutional, or auto: convolutional for images of 16 pixels and more.
+        hidden: Units of a dense encoder's hidden layers; the decoder has them in reverse.
+        channels: Of a convolutional encoder's layers, each of which halves height and width.
         latent: Z.
         activation: Name of the activation.
+        latent_activation: Name of that of the latent numbers.
     """
-    widths = [prod(input_shape), *hidden, latent]
-    encoder = nn.Sequential(nn.Flatten(), *_layers(widths, activation))
-    decoder = nn.Sequential(*_layers(widths[::-1], activation), nn.Unflatten(1, input_shape))
-    return EncoderDecoder(encoder, decoder)
-
-
-def _layers(widths: Sequence[int], activation: str) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(widths):
-        layers += [nn.Linear(fan_in, fan_out), activation_of(activation)]
-    return layers[:-1]
+    sizes = CoderSizes(layer_kind, hidden, channels, activation)
+    first: nn.Module = Encoder(input_shape, latent, sizes)
+    if latent_activation != "identity":
+        first = nn.Sequential(first, activation_of(latent_activation))
+    return EncoderDecoder(first, Decoder(latent, input_shape, sizes))

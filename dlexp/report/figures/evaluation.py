@@ -15,16 +15,23 @@ from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
     AttentionMaps,
+    Bars,
     ConfusionMatrix,
     Forecasts,
+    Histogram,
+    ImagePairs,
     Lines,
     RankingCurves,
     ReliabilityDiagram,
+    Scatter,
     TokenValues,
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.generative.image_pairs import image_pairs_png
+from dlexp.report.figures.generative.values import bars_png, histogram_png
+from dlexp.report.figures.inspection.scatter import scatter_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.sequences.attention import attention_png
 from dlexp.report.figures.sequences.forecasts import forecasts_png
@@ -64,6 +71,15 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return attention_png(figure, split)
         case Forecasts():
             return forecasts_png(figure, split)
+        case ImagePairs():
+            return image_pairs_png(figure, split)
+        case Histogram():
+            return histogram_png(figure, split)
+        case Bars():
+            return bars_png(figure, split)
+        case Scatter():
+            classes = None if figure.classes is None else figure.classes.astype(np.float64)
+            return scatter_png(split, {figure.axes: figure.points}, classes, figure.names)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 

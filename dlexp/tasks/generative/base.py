@@ -9,17 +9,21 @@ Symbols: B samples in a batch, N samples that are made, Z latent numbers, C clas
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.generative.sample_means import SampleMeans
+from dlexp.metrics.generative.sample_values import SampleValues
+from dlexp.metrics.reports.generative import sample_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
-from dlexp.metrics.states import MetricState
+from dlexp.metrics.reports.report import Report
+from dlexp.metrics.states import MetricState, StateGroup
 from dlexp.runtime.seed import generator
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Task
@@ -52,9 +56,13 @@ class Sampling:
 class GenerativeTask(Task):
     """A task that learns the distribution of inputs; targets are conditions where the model has them, else ignored.
 
-    Evaluation uses `values`: what each sample has, such as its reconstruction error; a subclass names their means in
-    `metrics`. Samples, latents and scores are made in evaluation mode and without gradients, which the caller sets.
+    Samples, latents and scores are made in evaluation mode and without gradients, which the caller sets.
+
+    values  keys of `Prediction.extra` that every sample has, such as its reconstruction error, larger for worse samples;
+            `metrics` has their means, and an evaluation a table of them in the order of the first. () for none
     """
+
+    values: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, spec: DataSpec) -> None:
         self.spec = spec
@@ -80,9 +88,23 @@ class GenerativeTask(Task):
     def decoded(self, networks: Networks, latents: Tensor, sampling: Sampling) -> Tensor:
         """Inputs (N, *shape) made of noise or latents (N, *latent shape)."""
 
+    def baselines(self, training: Iterable[Batch], split: Iterable[Batch]) -> Mapping[str, Mapping[str, float]]:
+        """What needs no network: a name for it -> metric -> its value on `split`; by default nothing."""
+        return {}
+
     def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         """The mean loss, and the means of `Prediction.extra` under its names."""
         return SampleMeans(tuple(name for name in (*self.metrics, *names) if name != "loss"))
+
+    def report_state(self) -> MetricState:
+        """The metrics, and the `values` of every sample."""
+        return StateGroup(self.metric_state(), SampleValues(self.values)) if self.values else self.metric_state()
+
+    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
+        """The metrics; of `values` the intervals of their means, a table of all samples, and the worst of them."""
+        if not self.values:
+            return super().report(spec, state, resampling)
+        return sample_report(spec, state.part(SampleValues), state.compute(), resampling)
 
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
         """The values of each sample, by name."""

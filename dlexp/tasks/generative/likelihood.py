@@ -47,6 +47,7 @@ class Likelihood(GenerativeTask):
     """
 
     metrics = {"loss": "min", "nll": "min", "bits_per_dim": "min"}
+    values = ("nll", "bits_per_dim")
 
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError for inputs without a shape."""

@@ -38,6 +38,7 @@ from dlexp.workflows.compare.sequence_scores import (
 from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
+NAMES_OF_SAMPLES = ("row", "class")  # beside values of each sample, in tables without true answers
 # Columns are (N,): numbers, or the number of each text in a list of texts that all tables of a comparison share.
 _ROWS_AT_A_TIME = 1 << 15
 
@@ -90,6 +91,11 @@ def _error(table: Table, power: int) -> Floats:
     return found
 
 
+def _column(name: str) -> Scorer:
+    """A column of values of each sample."""
+    return lambda table: np.asarray(table[name], np.float64)
+
+
 _OF_CLASSES: Mapping[str, Scorer] = {
     "accuracy": _right,
     "balanced_accuracy": _balanced,
@@ -105,6 +111,8 @@ def metrics_of(columns: Collection[str], kind: SequenceKind | None) -> dict[str,
     """Name -> table -> scores (N,), of the metrics that a table of these columns has; the usual one first."""
     if kind is not None:
         return dict(kind.metrics)
+    if not any(name == "true" or name.startswith("true ") for name in columns):
+        return {name: _column(name) for name in columns if name not in NAMES_OF_SAMPLES}
     found = dict(_OF_CLASSES if "true" in columns else _OF_VALUES)
     if "log_loss" not in columns:
         found.pop("log_loss", None)

@@ -16,9 +16,11 @@ from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.report import Report
+from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.attention import with_attention_maps
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
+from dlexp.workflows.evaluate.reconstructions import with_reconstructions
 from dlexp.workflows.evaluate.texts import with_mistaken_texts
 from dlexp.workflows.evaluate.through_time import with_gradient_through_time
 from dlexp.workflows.run_record.drift import DATA, check_evaluated
@@ -87,7 +89,7 @@ def write_evaluation(
     references = None if experiment.bundle.references is None else experiment.bundle.references(split)
     report = experiment.metrics.report(spec, result.state, resampling, references, experiment.bundle.times)
     report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
-    report = with_attention_maps(report, experiment, split)
+    report = with_reconstructions(with_attention_maps(report, experiment, split), experiment, split)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,
@@ -111,8 +113,10 @@ def write_evaluation(
 
 def _baselines(experiment: Experiment, split: str) -> dict[str, Any]:
     """What simple models of the data reach on the split, where it has such."""
-    made = experiment.bundle.baselines
-    found = made(split) if made else {}
+    made, task = experiment.bundle.baselines, experiment.task
+    found = dict(made(split)) if made else {}
+    if isinstance(task, GenerativeTask):
+        found |= task.baselines(experiment.split("train"), experiment.split(split))
     return {"baselines": {name: dict(values) for name, values in found.items()}} if found else {}
 
 

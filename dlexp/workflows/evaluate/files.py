@@ -28,6 +28,10 @@ _MADE = (
     "residuals*",
     "attention-*",
     "gradient_through_time",
+    "reconstructions",
+    "scores",
+    "latents",
+    "kl",
 )
 _SPLIT = "{split}"
 

@@ -1,0 +1,1 @@
+"""Figures of generative models: samples beside reconstructions, and what latents carry."""
