@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
@@ -26,7 +27,6 @@ from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.data.ranges import in_range
-from dlexp.data.splits.anomalies import without_anomalies
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of, reading_data
 from dlexp.kinds import INPUTS, TARGETS, describe_kind
