@@ -20,6 +20,7 @@ from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, 
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
+from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -291,9 +292,20 @@ def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
         built = {"model": task.around(built)}
     named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
     if named and all(isinstance(network, nn.Module) for network in named.values()):
-        return nn.ModuleDict({**named, **task.own_networks()})
+        networks = nn.ModuleDict({**named, **task.own_networks()})
+        _check_names(config, networks, task)
+        return networks
     rule = f"must be a torch.nn.Module or a dict of named modules, got {type(built).__name__}"
     raise ConfigError.one("model", config.model.option, rule, code="invalid-type")
+
+
+def _check_names(config: RunConfig, networks: nn.ModuleDict, task: Task) -> None:
+    """Raise ConfigError for a model that lacks a network that the task trains, where it is made for another task."""
+    lacking = {name for phase in task.phases.values() for name in phase.networks if name not in networks}
+    preferred = (config.tree["model"].get(PREFERS) or {}).get("task")
+    if lacking and preferred is not None:
+        rule = f"trains {' and '.join(sorted(lacking))}; model={config.model.option} has {', '.join(networks)}"
+        raise ConfigError.one("task", config.task.option, rule, f"Set task={preferred}", code="incompatible-data")
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:

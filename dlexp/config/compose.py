@@ -32,7 +32,7 @@ from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.preferences import preferred_options, preferred_values
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
-from dlexp.config.schema.names import COMPONENTS, SEARCH
+from dlexp.config.schema.names import COMPONENTS, PREFERS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
@@ -121,7 +121,7 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     given = {*parsed.groups, *(override.key_or_group for override in parsed.values)}
-    if wanted := preferred_options(plain_containers(config), choices, given, catalog):
+    if wanted := preferred_options(_preferences(config), choices, given, catalog):
         return _composed([*overrides, *wanted], catalog)  # their keys are known before those of the user are read
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
@@ -133,6 +133,12 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     if wanted := preferred_values(plain_containers(config), choices, given, catalog):
         return _composed([*overrides, *wanted], catalog)
     return config, choices, parsed
+
+
+def _preferences(config: DictConfig) -> dict[str, Any]:
+    """Return what the model's file prefers; required keys of the others may lack a value here."""
+    found: dict[str, Any] = plain_containers(OmegaConf.create(config["model"].get(PREFERS) or {}))
+    return found
 
 
 def _of_known_options(problems: Sequence[Problem], catalog: Catalog) -> list[Problem]:

@@ -18,17 +18,16 @@ from dlexp.text.quoting import value
 
 
 def preferred_options(
-    tree: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
+    wanted: Mapping[str, Any], choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
     """Overrides for the options that the chosen model prefers and nobody decided.
 
     Args:
-        tree: The configuration.
+        wanted: What the model's file prefers.
         choices: Group -> option.
         given: Groups and keys that the user decided.
         catalog: The options.
     """
-    wanted = _wanted(tree)
     decided = {*given, *_of_experiment(choices, catalog)} if wanted else ()
     return [
         FileWord(f"{group}={option}", _file(choices))
@@ -51,9 +50,11 @@ def preferred_values(
         given: Groups and keys that the user decided.
         catalog: The options.
     """
-    wanted = _wanted(tree)
+    wanted = tree["model"].get(PREFERS)
+    if not isinstance(wanted, Mapping):
+        return []
     groups = {key: option for key, option in wanted.items() if key in catalog.groups}
-    decided = {*given, *_of_experiment(choices, catalog)} if wanted else ()
+    decided = {*given, *_of_experiment(choices, catalog)}
     found = []
     for key, content in wanted.items():
         group = key.partition(".")[0]
@@ -62,11 +63,6 @@ def preferred_values(
         if key not in groups and key not in decided and not is_other and now is not ABSENT and now != content:
             found.append(FileWord(f"{key}={value(content)}", _file(choices)))
     return [*found]
-
-
-def _wanted(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = tree["model"].get(PREFERS)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _file(choices: Mapping[str, str]) -> str:

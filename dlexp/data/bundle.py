@@ -31,6 +31,18 @@ _HASHED = 1 << 14  # samples that are hashed at a time
 
 
 @dataclass(frozen=True)
+class Modes:
+    """The modes of data that were drawn: normal distributions of one deviation, as many samples of each.
+
+    centers  (K, F) in the units of the data, its features in their order
+    std      standard deviation in each direction
+    """
+
+    centers: NDArray[np.float64]
+    std: float
+
+
+@dataclass(frozen=True)
 class Split:
     """Samples that are used for one purpose.
 
@@ -108,6 +120,7 @@ class DataBundle:
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
     texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
+    modes          the modes of drawn data; None where nobody knows them
     groups         group of each sample of the source by its number (data.group); None where samples are independent
     bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """
@@ -133,6 +146,7 @@ class DataBundle:
     times: TimesOf | None = None
     mirrors: bool = True
     texts: Callable[[NDArray[np.int64]], list[str]] | None = None
+    modes: Modes | None = None
     groups: NDArray[np.int64] | None = None
     bucket: bool = False
 

@@ -46,7 +46,8 @@ MODELS = tuple(
 DATA = tuple(
     name
     for name in CATALOG.options("data")
-    if not {"path", "folder"} & CATALOG.keys("data", name).keys() and not name.startswith(("synthetic", "two_moons", "ring"))
+    if not {"path", "folder"} & CATALOG.keys("data", name).keys()
+    and not name.startswith(("synthetic", "two_moons", "ring"))
     if name not in ("dataframe", "ndarrays")  # from memory: tests/unit/api
     if kind("data", name, "_inputs_") in DENSE and kind("data", name, "_targets_") != "captions"
 )

@@ -35,10 +35,11 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 11, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
+COUNTS = {"task": 12, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
+GAN = ("data=ring", "data.num_samples=300", "data.batch_size=32", "model.generator_hidden=[8,8]", "model.latent=2")
 OF_TASK = {
     "classification": ("data=iris", *NET),
     "regression": ("data=diabetes", *NET, "data.batch_size=64"),
@@ -56,6 +57,7 @@ OF_TASK = {
     "tagging": ("data=entities", "data.num_samples=300", "model=gru", "model.units=8"),
     "ctc": ("data=tones", "data.num_samples=100", "model=gru", "model.units=8"),
     "contrastive": ("data=digit_captions", "data.batch_size=256", "model=clip", "model.token=8", "model.heads=2"),
+    "adversarial": ("model=wgan_gp", "task.critic_steps=2", *GAN),
     "likelihood": ("data=two_moons", "data.num_samples=300", "model=flow", "model.couplings=2", "model.hidden=[8]"),
     "reconstruction": ("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
@@ -138,6 +140,10 @@ CASES: dict[str, tuple[str, ...]] = {
         *OF_TASK["classification"],
     ),
     "gradient-norm-sam": ("optim=sam", "optim.adaptive=true", "trainer.gradient_norm=0.5", *CNN),
+    "gan-spectral-ema": (
+        *("model=hinge_gan", "regularization.ema.decay=0.9", "trainer.precision=bf16", "trainer.clip_norm=0.5"),
+        *("model.dropout=0.3", "model.conditional=true", "optim.phases.generator.lr=1e-3", *GAN),
+    ),
     "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),
 }
 # place -> (accumulate, the event at which the stop comes): an epoch's batches, updates and validation count from 1
@@ -303,7 +309,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 17 + 12 + 9 + 18 + 7 + 14 + 2  # the last ones: data.balance
+    assert len(CASES) == 17 + 12 + 12 + 18 + 7 + 15 + 2  # the last ones: data.balance
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         alike = {"regularization": set(ALIKE), "loss": {"none"}}.get(group, set())  # none: for tasks from outside

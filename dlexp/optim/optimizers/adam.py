@@ -31,7 +31,7 @@ def adam(
     fused: bool = True,
 ) -> Optimizer:
     """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is an L2 term of the gradient."""
-    rates = betas[0], betas[1]
+    rates = float(betas[0]), float(betas[1])  # torch refuses [0, 0.9], in which one is an integer
     return Adam(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
 
@@ -46,7 +46,7 @@ def adamw(
     fused: bool = True,
 ) -> Optimizer:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with decoupled weight decay."""
-    rates = betas[0], betas[1]
+    rates = float(betas[0]), float(betas[1])  # torch refuses [0, 0.9], in which one is an integer
     return AdamW(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
 

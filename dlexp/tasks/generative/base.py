@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.generative.sample_means import SampleMeans
@@ -29,7 +29,7 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, Prediction, as_tensor
 
-__all__ = ["Anomalies", "Encodes", "GenerativeTask", "Sampling", "class_weights", "noise"]
+__all__ = ["Anomalies", "Encodes", "ExportedPart", "GenerativeTask", "Sampling", "class_weights", "noise"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,27 @@ class Sampling:
     progress: Callable[[int, int], None] = field(default=lambda done, total: None)
 
 
+@dataclass(frozen=True)
+class ExportedPart:
+    """What `dlexp export` writes of a model whose use is not to read inputs.
+
+    Attributes:
+        network: (B, *input_shape) -> a tensor.
+        input_shape: Of one sample of its input.
+        what: Meaning of input and output.
+    """
+
+    network: nn.Module
+    input_shape: tuple[int, ...]
+    what: str
+
+
 class GenerativeTask(Task):
     """A task that learns the distribution of inputs; targets are conditions where the model has them, else ignored.
 
     Samples, latents and scores are made in evaluation mode and without gradients, which the caller sets.
 
-    values  keys of `Prediction.extra` that every sample has, such as its reconstruction error, larger for worse samples;
+    values  keys of `Prediction.extra` that every sample has, such as its reconstruction error, larger for worse ones;
             `metrics` has their means, and an evaluation a table of them in the order of the first. () for none
     """
 
@@ -82,6 +97,10 @@ class GenerativeTask(Task):
 
     def noise_shape(self, networks: Networks) -> tuple[int, ...] | None:
         """Shape of the standard normal noise of one sample of these networks; None where they only reconstruct."""
+        return None
+
+    def exported(self, networks: Networks) -> ExportedPart | None:
+        """The part that users of an exported file want; None for the network called model, from inputs."""
         return None
 
     @abstractmethod

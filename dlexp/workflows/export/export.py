@@ -31,6 +31,7 @@ from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.example_sequences import copied, random_sequences
+from dlexp.workflows.export.part import exported_part, part_inputs
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
 from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
 from dlexp.workflows.export.stepwise_parts import LOGITS, Encoding
@@ -125,6 +126,8 @@ def export_run(
 
 def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
     """The network to export, in evaluation mode."""
+    if part := exported_part(stored, with_preprocessing):
+        return part.network.eval()
     inputs, option = stored.experiment.bundle.spec.inputs, stored.experiment.config.data.option
     is_sequence = isinstance(inputs.blank(), Sequences)
     if not is_sequence and not (inputs.shape and isinstance(inputs.blank(), Tensor)):
@@ -173,6 +176,9 @@ def _stepwise(
 def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Field]:
     """Inputs to check the outputs on: a batch of 1, one of 7, then the remaining samples."""
     spec = stored.experiment.bundle.spec.inputs
+    if part := exported_part(stored):
+        yield from part_inputs(part, _SIZES, request.samples)
+        return
     if isinstance(spec, TokenSpec | SeriesSpec):
         yield from _read_sequences(stored, request, say) if request.samples else random_sequences(spec, _SIZES)
         return
@@ -311,6 +317,7 @@ def _facts(
     """The metadata of the file."""
     experiment, (inputs, outputs) = stored.experiment, pair
     config, spec = experiment.config, experiment.bundle.spec
+    has_pixels = isinstance(spec.inputs, ImageSpec) and exported_part(stored) is None
     return {
         "dlexp": dlexp.__version__,
         "torch": str(torch.__version__),
@@ -321,7 +328,7 @@ def _facts(
         "task": config.task.option,
         "weights_sha256": sha256(experiment.networks.state_dict().values()),
         "with_preprocessing": request.with_preprocessing,
-        "input": _described_inputs(inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
+        "input": _described_inputs(inputs) | ({"layout": "NCHW"} if has_pixels else {}),
         "output": _described("output", outputs, inputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
         "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
         "targets": _target_names(spec.targets),
@@ -354,6 +361,8 @@ def _what(stored: RestoredRun, outputs: Tensor, is_read: bool) -> str:
     """The meaning of the outputs."""
     experiment = stored.experiment
     spec, option = experiment.bundle.spec, experiment.config.task.option
+    if part := exported_part(stored):
+        return part.what
     if not is_read:
         return f"raw outputs of the network, before decoding by task={option}"
     if isinstance(spec.targets, ValueSpec):

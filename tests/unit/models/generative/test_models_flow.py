@@ -65,7 +65,9 @@ def test_a_density_of_pixels_integrates_to_one_over_their_range() -> None:
     with torch.no_grad():
         total = made.log_density(points, torch.zeros_like(points)).double().exp().sum() * step**2
     # the logit of [0.025, 0.975] leaves out the tails
-    noise, _ = made.to_noise(torch.tensor([[[[0.0, 0.0]]], [[[1.0, 1.0]]]], dtype=torch.float64), torch.zeros(2, 1, 1, 2))
+    noise, _ = made.to_noise(
+        torch.tensor([[[[0.0, 0.0]]], [[[1.0, 1.0]]]], dtype=torch.float64), torch.zeros(2, 1, 1, 2)
+    )
     assert noise.isfinite().all()
     assert 0.5 < float(total) <= 1.001
 
@@ -118,7 +120,9 @@ def test_every_key_changes_the_density(changed: dict[str, Any]) -> None:
     x, found = torch.randn(5, 4), []
     for options in ({}, changed):
         torch.manual_seed(0)
-        made = flow(**{"input_shape": (4,), "num_classes": 3, "couplings": 4, "hidden": (8,), "activation": "tanh"} | options)
+        made = flow(
+            **{"input_shape": (4,), "num_classes": 3, "couplings": 4, "hidden": (8,), "activation": "tanh"} | options
+        )
         torch.manual_seed(1)
         for parameter in made.parameters():
             parameter.data.normal_(0, 0.3)

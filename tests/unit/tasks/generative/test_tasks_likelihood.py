@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from outside_package import dlexp
 from torch import nn
 
 from dlexp.models.generative.flow import flow
@@ -16,7 +17,6 @@ from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 from dlexp.tasks.generative.base import Encodes, Sampling
 from dlexp.tasks.generative.likelihood import Likelihood
 from dlexp.types import Batch
-from tests.support.outside_package import dlexp
 
 PIXELS = ImageSpec(1, 2, 2, (0.0, 1.0), 5)
 WORDS = ("model=flow", "data=two_moons", "data.num_samples=200", "model.couplings=2", "model.hidden=[8]")
@@ -29,7 +29,7 @@ def batch_of(inputs: torch.Tensor, classes: int = 0) -> Batch:
 
 def test_of_a_table_the_loss_is_the_negative_log_density_in_nats_of_a_sample() -> None:
     task = Likelihood(spec=DataSpec(TableSpec(3), None), loss=nn.Identity())
-    networks, inputs = nn.ModuleDict({"model": flow(input_shape=(3,), hidden=(4,))}), torch.randn(6, 3)
+    networks, inputs = {"model": flow(input_shape=(3,), hidden=(4,))}, torch.randn(6, 3)
     expected = -torch.distributions.Normal(0.0, 1.0).log_prob(inputs).sum(1)
     found = task.predict(networks, batch_of(inputs))
     assert torch.allclose(found.extra["nll"], expected, atol=1e-5)
@@ -71,9 +71,7 @@ def test_samples_and_latents_lead_to_each_other_on_the_levels() -> None:
     assert torch.equal(task.decoded(networks, latents, Sampling(0, torch.arange(6), classes)), inputs)
 
 
-def test_a_run_of_a_flow_is_trained_evaluated_and_predicts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_a_flow_is_trained_evaluated_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dlexp("train", *WORDS, "trainer.epochs=3", "--run-dir", "run", "-q")
     preprocessing = json.loads(Path("run/preprocessing.json").read_text())

@@ -1,0 +1,1 @@
+"""Generative models trained to their targets, and what their samples are worth."""
