@@ -35,7 +35,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 12, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
+COUNTS = {"task": 13, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
@@ -59,7 +59,14 @@ OF_TASK = {
     "contrastive": ("data=digit_captions", "data.batch_size=256", "model=clip", "model.token=8", "model.heads=2"),
     "adversarial": ("model=wgan_gp", "task.critic_steps=2", *GAN),
     "likelihood": ("data=two_moons", "data.num_samples=300", "model=flow", "model.couplings=2", "model.hidden=[8]"),
-    "reconstruction": ("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]"),
+    "reconstruction": (
+        *("data=digits", "data.batch_size=256", "model=autoencoder", "model.hidden=[8]", "task.corruption=gaussian"),
+        "task.sparsity=l1",
+    ),
+    "vae": (
+        *("data=breast_cancer", "data.batch_size=64", "model=vae", "model.hidden=[8]", "model.conditional=true"),
+        *("task.kl_warmup_epochs=2", "task.beta=2"),
+    ),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {

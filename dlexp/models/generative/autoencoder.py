@@ -39,7 +39,7 @@ class EncoderDecoder(nn.Module):
 def autoencoder(
     *,
     input_shape: tuple[int, ...],
-    layer_kind: str = "auto",
+    layer_kind: str = "dense",
     hidden: Sequence[int] = (256,),
     channels: Sequence[int] = (32, 64),
     latent: int = 16,

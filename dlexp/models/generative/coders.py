@@ -18,7 +18,7 @@ from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import image_shape
 
 DENSE, CONVOLUTIONAL, AUTO = "dense", "convolutional", "auto"
-_SMALLEST = 16  # pixels of a side from which on images are convolved: benchmarks/results/generative.md
+_SMALLEST = 16  # pixels of a side from which on `auto` convolves images, as in GANs
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def vae(
     *,
     input_shape: tuple[int, ...],
     num_classes: int = 0,
-    layer_kind: str = "auto",
+    layer_kind: str = "dense",
     hidden: Sequence[int] = (512,),
     channels: Sequence[int] = (32, 64),
     latent: int = 16,
