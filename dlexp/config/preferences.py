@@ -42,7 +42,7 @@ def preferred_values(
     """Overrides for the values of keys that the chosen model prefers and nobody decided, once its options are composed.
 
     A key of a group whose option the model prefers counts only where that option is the one in use; one that the
-    chosen option does not have is left out.
+    chosen option does not have is left out, and so is null, which is for required keys alone.
 
     Args:
         tree: The configuration.
@@ -59,10 +59,21 @@ def preferred_values(
     for key, content in wanted.items():
         group = key.partition(".")[0]
         is_other = group in groups and choices.get(group) != groups[group]
-        now = value_at(tree, key)
+        now = value_at(tree, key) if content is not None else None
         if key not in groups and key not in decided and not is_other and now is not ABSENT and now != content:
             found.append(FileWord(f"{key}={value(content)}", _file(choices)))
     return [*found]
+
+
+def preferred_for_missing(wanted: Mapping[str, Any], choices: Mapping[str, str], missing: Collection[str]) -> list[str]:
+    """Overrides for required keys without a value that the chosen model does not need, such as data.target=null.
+
+    Args:
+        wanted: What the model's file prefers.
+        choices: Group -> option.
+        missing: The keys.
+    """
+    return [FileWord(f"{key}={value(wanted[key])}", _file(choices)) for key in missing if key in wanted]
 
 
 def _file(choices: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
-from dlexp.kinds import describe_kind
+from dlexp.kinds import NO_TARGETS, describe_kind
 
 OWN_WEIGHTS = ("class_weights", "pos_weight")  # keys of losses with weights of classes
 _BALANCED = ("class", "auto", None)  # `_targets_` of data that may have classes
@@ -79,7 +79,8 @@ def anomalies_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> I
         return
     if targets not in _BALANCED:
         rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
-        yield Problem("data.anomalies", shown(given), rule, "Set data.anomalies=[]", code="incompatible-data")
+        remedy = "Add data.target=COLUMN of the classes" if targets == NO_TARGETS else "Set data.anomalies=[]"
+        yield Problem("data.anomalies", shown(given), rule, remedy, code="incompatible-data")
     elif "anomaly_quantile" not in tree["task"]:
         rule = f"has no effect with task={choices.get('task')}, which does not score how unlike the training data a "
         rule += "sample is"

@@ -21,13 +21,14 @@ from dlexp.data.tables.number_columns import with_styles
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
+from dlexp.kinds import NO_TARGETS
 
 __all__ = ["dataframe", "target_kind"]
 
 
 def dataframe(
     *,
-    target: str | list[str],
+    target: str | list[str] | None = None,
     target_kind: str = "auto",
     columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
@@ -65,10 +66,12 @@ def dataframe(
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
-    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
-    if arguments["target_kind"] != "auto":
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names; `none` without any."""
+    if arguments["target_kind"] != "auto" and arguments["target"] is not None:
         return str(arguments["target_kind"])
     frame, targets = given_frame(), names_of(arguments["target"])
+    if not targets:
+        return NO_TARGETS
     check_names(PLACE, frame_column_names(frame), targets)
     if kind_of_targets(frame, targets, "auto") == "class":
         return "class"

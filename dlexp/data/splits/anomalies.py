@@ -45,7 +45,7 @@ def anomaly_numbers(given: Sequence[str], names: Sequence[str]) -> tuple[int, ..
 
 
 def normal_rows(
-    rows: tuple[Rows, Rows, Rows], labels: NDArray[Any], names: Sequence[str], anomalies: Sequence[str]
+    rows: tuple[Rows, Rows, Rows], labels: NDArray[Any] | None, names: Sequence[str], anomalies: Sequence[str]
 ) -> tuple[Rows, Rows, Rows]:
     """Rows of train, val and test, those of train and val without anomalies; for sources that measure columns.
 
@@ -55,7 +55,7 @@ def normal_rows(
         names: Of the classes, () for data without classes.
         anomalies: `data.anomalies`.
     """
-    if not anomalies or not names:
+    if not anomalies or not names or labels is None:
         return rows
     numbers = anomaly_numbers(anomalies, names)
     train, val = (part[~np.isin(labels[part], numbers)] for part in rows[:2])

@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ from dlexp.findings import declaring
 from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
+USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
+TARGET = "data.target"
 TOO_LARGE = "has numbers too large to differ as float64"
 _LOOKED = 100  # cells that are compared before the whole column
 
@@ -156,7 +158,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    how = options.split, options.split_by, options.targets[0]
+    how = options.split, options.split_by, options.targets[0] if options.targets else ""
     division = divide_rows(table, how, targets, classes, keys)
     rows = normal_rows(division.rows, targets, classes, options.anomalies)
     read.notes += division.notes
@@ -166,7 +168,11 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     named = table.named()
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
-    divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
+    divided = {}
+    if targets is None:
+        read.notes += _usual_targets(read.columns)
+    else:
+        divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
     table.free()
     fitting = Fitting(options.rare, options.max_categories, read.units, read.loose, frees=True)
     notes, names = tuple(read.notes), tuple(options.targets)
@@ -185,6 +191,12 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         divided=divided,
         groups=division.groups,
     )
+
+
+def _usual_targets(columns: Collection[str]) -> Iterator[str]:
+    """A message about each column that is read as a feature and has a usual name of a target."""
+    for name in (name for name in columns if name.lower() in USUAL_TARGETS):
+        yield f"column {name!r} is a feature, since no target is named. If it holds labels, set {setting(TARGET, name)}"
 
 
 def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
@@ -287,7 +299,7 @@ def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
 def divide_rows(
     table: RawTable,
     how: tuple[Shares, SplitBy, str],
-    targets: NDArray[Any],
+    targets: NDArray[Any] | None,
     classes: tuple[str, ...],
     keys: RowKeys,
 ) -> Division:
@@ -296,9 +308,9 @@ def divide_rows(
     how  shares and seed, the columns that divide the rows, and the target, which messages name where there are none
     """
     try:
-        return divide(len(targets), how[0], targets, classes, keys)
+        return divide(len(table.lines), how[0], targets, classes, keys)
     except DataError as error:
-        remedy, column = "", next(iter(how[1].names), how[2])
+        remedy, column = "", next(iter(how[1].names), how[2]) or None
         if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
             remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
         message, remedy = (str(error), remedy) if remedy else (error.rule, error.remedy)
