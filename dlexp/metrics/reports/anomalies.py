@@ -5,7 +5,7 @@ Symbols: N samples, K of them that are shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from dlexp.metrics.confusion import Numbers
 from dlexp.metrics.intervals.classes import AREA, EXACT, SCORE
 from dlexp.metrics.intervals.shares import area, exact, score
 from dlexp.metrics.ranking import areas, curve, thinned
-from dlexp.metrics.reports.figures import Histogram, RankingCurves, SampleImages
+from dlexp.metrics.reports.figures import Histogram, Lines, RankingCurves, SampleImages
 from dlexp.metrics.reports.report import Report, Table
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -27,6 +27,7 @@ _NONE_ABOVE = "no sample is above the threshold"
 _MISSES = (
     "Misses on the {split} split: anomalies at or below the threshold, the lowest first, then normal samples above."
 )
+_STEPS = "The score at each step of the series of the {split} split with the highest scores."
 _CURVE = "How well the scores put anomalies of the {split} split before normal samples, at every threshold."
 
 
@@ -96,6 +97,28 @@ def with_scores(
     if threshold is None:
         return made
     return _with_misses(_with_shares(made, found, threshold, level), found, threshold, table, rows)
+
+
+def with_steps(report: Report, found: ScoredSamples, steps: Mapping[int, Floats]) -> Report:
+    """`report` with where in some series the scores are high, as a table and a figure; as it is for no series.
+
+    Args:
+        report: Of the samples.
+        found: The samples.
+        steps: Position of a series -> the score of each of its steps.
+    """
+    if not steps:
+        return report
+    named = {place: f"row {found.indices[place]}" for place in steps}
+    rows = [
+        [int(found.indices[place]), step, value]
+        for place, own in steps.items()
+        for step, value in enumerate(own.tolist())
+    ]
+    lines = {named[place]: (np.arange(len(own), dtype=np.float64), own) for place, own in steps.items()}
+    table = Table(("row", "step", "score"), rows, labels=("row", "step"))
+    figure = Lines(_STEPS, "step", found.name, lines)
+    return replace(report, tables={**report.tables, "steps": table}, figures={**report.figures, "steps": figure})
 
 
 def _with_ranking(report: Report, scores: Floats, truth: NDArray[np.bool_], level: float | None) -> Report:

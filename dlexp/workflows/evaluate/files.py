@@ -25,7 +25,7 @@ _MADE = (
     "reliability",
     "mistakes",
     "misses",
-    "scores",
+    "steps",
     "predicted*",
     "residuals*",
     "attention-*",

@@ -63,7 +63,7 @@ class TargetTable(Protocol):
 def targets_of(
     table: TargetTable, names: Sequence[str], kind: str, problems: list[ColumnProblem], notes: list[str]
 ) -> tuple[NDArray[Any] | None, tuple[str, ...]] | None:
-    """((N,) class numbers, class names), or ((N, O) float64 values, ()); None after a problem; (None, ()) without names.
+    """((N,) class numbers, class names), or ((N, O) float64 values, ()); None after a problem; (None, ()) for no names.
 
     Args:
         table: The columns.
