@@ -21,7 +21,7 @@ from dlexp.data.preprocess import Identity
 from dlexp.data.series.bundling import Scale
 from dlexp.data.series.series_set import FORWARD, INTERPOLATE, REFUSE, SKIP, Floats
 from dlexp.data.series.ts_file import LabeledSeries
-from dlexp.data.splits.anomalies import normal_rows
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splitting import Shares, rows_of_parts
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
@@ -71,7 +71,8 @@ def labeled_bundle(
     parts = [part for part, found in zip(SPLITS, files, strict=True) if found is not None]
     counts = [len(found.values) for found in given]
     sizes = dict(zip(parts, counts, strict=True)) if len(parts) > 1 else {"": sum(counts)}
-    rows = rows_of_parts(sizes, shares, labels.values if labels.classes else None, labels.classes)
+    exempt = anomaly_numbers(anomalies, labels.classes) if labels.classes else ()
+    rows = rows_of_parts(sizes, shares, labels.values if labels.classes else None, labels.classes, exempt)
     rows = normal_rows(rows, labels.values, labels.classes, anomalies)
     series = list(chain.from_iterable(found.values for found in given))
     scale = Scale.of([series[row] for row in rows[0].tolist()])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle, Split, fingerprint_of
 from dlexp.data.images.domain_shift import in_domain
 from dlexp.data.preprocess import Affine
-from dlexp.data.splits.anomalies import normal_rows
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splitting import Shares, some_of_each, split_rows
 from dlexp.data.tables.encoding import build_table
 from dlexp.errors import DataError
@@ -163,6 +163,7 @@ def _only(
 def _table(found: Any, is_classes: bool, how: Shares, standardize: bool, anomalies: Sequence[str] = ()) -> DataBundle:
     names = tuple(str(name) for name in found.target_names) if is_classes else ()
     targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float64)[:, None]
-    rows = normal_rows(split_rows(len(targets), how, targets, names), targets, names, anomalies)
+    exempt = anomaly_numbers(anomalies, names) if names else ()
+    rows = normal_rows(split_rows(len(targets), how, targets, names, exempt), targets, names, anomalies)
     columns = {str(name): found.data[:, number] for number, name in enumerate(found.feature_names)}
     return build_table(columns, targets, names, ("target",), rows, standardize)

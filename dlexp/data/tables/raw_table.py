@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.splits.anomalies import normal_rows
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.splitting import Shares
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
@@ -159,7 +159,8 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
     how = options.split, options.split_by, options.targets[0] if options.targets else ""
-    division = divide_rows(table, how, targets, classes, keys)
+    exempt = anomaly_numbers(options.anomalies, classes) if classes else ()
+    division = divide_rows(table, how, targets, classes, keys, exempt)
     rows = normal_rows(division.rows, targets, classes, options.anomalies)
     read.notes += division.notes
     _leave_out_empty(read, rows[0])
@@ -302,13 +303,14 @@ def divide_rows(
     targets: NDArray[Any] | None,
     classes: tuple[str, ...],
     keys: RowKeys,
+    exempt: Collection[int] = (),
 ) -> Division:
     """Rows of train, val and test. Raises DataError for too few rows, also of one class.
 
     how  shares and seed, the columns that divide the rows, and the target, which messages name where there are none
     """
     try:
-        return divide(len(table.lines), how[0], targets, classes, keys)
+        return divide(len(table.lines), how[0], targets, classes, keys, exempt)
     except DataError as error:
         remedy, column = "", next(iter(how[1].names), how[2]) or None
         if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
