@@ -67,6 +67,9 @@ OF_TASK = {
         *("data=breast_cancer", "data.batch_size=64", "model=vae", "model.hidden=[8]", "model.conditional=true"),
         *("task.kl_warmup_epochs=2", "task.beta=2"),
     ),
+    "series_reconstruction": (
+        *("data=eeg", "data.stride=8", "model=lstm_autoencoder", "model.units=8", "model.latent=2"),
+    ),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {

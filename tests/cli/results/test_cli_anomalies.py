@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.outside_package import dlexp, refused
+from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
+from dlexp.errors import ConfigError
+from tests.support.outside_package import dlexp
 
 TINY = ("model=autoencoder", "model.hidden=[8]", "model.latent=1", "data=csv", "trainer.epochs=3")
 
@@ -51,7 +54,7 @@ def test_the_threshold_is_kept_and_the_report_says_what_it_finds(run: Path) -> N
     assert report["metrics"]["roc_auc"] == report["metrics"]["recall"] == 1.0
     assert {"roc_auc", "average_precision", "recall", "false_positive_rate"} < set(report["intervals"])
     assert report["anomaly_threshold"]["threshold"] == kept["threshold"]
-    rows = list(csv.DictReader((run / "eval/test/scores.csv").open()))
+    rows = list(csv.DictReader((run / "eval/test/scores.csv").read_text().splitlines()))
     assert sum(row["anomaly"] == "true" for row in rows) == 3
     for row in rows:
         assert (row["flagged"] == "true") == (float(row["score"]) > kept["threshold"])
@@ -60,7 +63,7 @@ def test_the_threshold_is_kept_and_the_report_says_what_it_finds(run: Path) -> N
 def test_new_rows_are_judged_without_the_training_data(run: Path, folder: Path, tmp_path: Path) -> None:
     alone = shutil.copytree(run, tmp_path / "run")
     dlexp("predict", str(alone), str(folder / "new.csv"), "--out", str(tmp_path / "found.csv"), "-q")
-    usual, odd = csv.DictReader((tmp_path / "found.csv").open())
+    usual, odd = csv.DictReader((tmp_path / "found.csv").read_text().splitlines())
     limit = json.loads((run / "anomaly_threshold.json").read_text())["threshold"]
     assert (usual["anomaly"], odd["anomaly"]) == ("false", "true")
     assert float(usual["score"]) <= limit < float(odd["score"])
@@ -68,15 +71,17 @@ def test_new_rows_are_judged_without_the_training_data(run: Path, folder: Path, 
 
 
 @pytest.mark.parametrize("missing", ["file", "checkpoint"])
-def test_without_a_threshold_there_is_a_score_alone(run: Path, folder: Path, tmp_path: Path, missing: str) -> None:
-    alone, more = shutil.copytree(run, tmp_path / "run"), ()
+def test_without_a_threshold_there_is_a_score_alone(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    alone, more = shutil.copytree(run, tmp_path / "run"), list[str]()
     if missing == "file":
         (alone / "anomaly_threshold.json").unlink()
     else:
-        more = ("--checkpoint", "last")
-    said = dlexp("predict", str(alone), str(folder / "new.csv"), *more, "--out", str(tmp_path / "found.csv"))
-    assert "threshold" in f"{said}"
-    header = next(csv.reader((tmp_path / "found.csv").open()))
+        more = ["--checkpoint", "last"]
+    dlexp("predict", str(alone), str(folder / "new.csv"), *more, "--out", str(tmp_path / "found.csv"))
+    assert "the columns anomaly and threshold are left out" in capsys.readouterr().err
+    header = next(csv.reader((tmp_path / "found.csv").read_text().splitlines()))
     assert "score" in header and not {"anomaly", "threshold"} & set(header)
 
 
@@ -86,9 +91,7 @@ def test_a_table_without_a_target_is_read_from_its_first_line(folder: Path, tmp_
     dlexp("train", *TINY, *words, "--run-dir", str(tmp_path / "run"), "-q")
     report = json.loads((tmp_path / "run/eval/test/report.json").read_text())
     assert "share_above_threshold" in report["metrics"] and "roc_auc" not in report["metrics"]
-    log = (tmp_path / "run/train.log").read_text()
-    assert "reconstruction, no targets; 2 numbers, 1 category (label)" in log
-    assert "data.target=label" in log  # it may hold labels
+    assert "data.target=label" in (tmp_path / "run/train.log").read_text()  # it may hold labels
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,8 @@ def test_a_table_without_a_target_is_read_from_its_first_line(folder: Path, tmp_
     ],
 )
 def test_what_cannot_work_is_refused(words: tuple[str, ...], code: str, remedy: str, folder: Path) -> None:
-    path = (f"data.path={folder / 'pay.csv'}",) if "data=csv" in words else ()
-    (problem,) = refused("train", *words, *path)
-    assert problem["code"] == code and remedy in problem["remedy"]
+    path = [f"data.path={folder / 'pay.csv'}"] if "data=csv" in words else []
+    with pytest.raises(ConfigError) as found:
+        load([*words, *path], Catalog())
+    (problem,) = found.value.problems
+    assert problem.code == code and remedy in problem.remedy

@@ -45,7 +45,7 @@ def test_the_error_of_a_series_is_the_mean_over_its_own_steps(network: LstmAutoe
     errors = (found.outputs - given.inputs.values).square().mean(2)
     by_hand = torch.stack([errors[0].mean(), errors[1, :3].mean()])
     assert torch.allclose(found.extra["reconstruction"], by_hand)
-    assert float(task.loss("train", {"model": network}, given).value) == pytest.approx(float(by_hand.mean()))
+    assert task.loss("train", {"model": network}, given).value.item() == pytest.approx(by_hand.mean().item())
 
 
 def test_latents_are_decoded_to_the_same_steps(network: LstmAutoencoder) -> None:
