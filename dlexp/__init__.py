@@ -9,7 +9,9 @@ types.
 __version__ = "0.1.0"
 
 _PLACES = {
-    "dlexp.api.results": ("ComparisonResult", "DoctorResult", "EvaluationResult", "LrFindResult", "StudyResult"),
+    "dlexp.api.results": (
+        *("ComparisonResult", "DoctorResult", "EvaluationResult", "ExplainResult", "LrFindResult", "StudyResult"),
+    ),
     "dlexp.api.run": ("Run",),
     "dlexp.api.run_group": ("RunGroup",),
     "dlexp.api.studies": ("compare", "doctor", "lr_find", "study"),

@@ -3,6 +3,7 @@
 from dlexp.api.results import ComparisonResult as ComparisonResult
 from dlexp.api.results import DoctorResult as DoctorResult
 from dlexp.api.results import EvaluationResult as EvaluationResult
+from dlexp.api.results import ExplainResult as ExplainResult
 from dlexp.api.results import LrFindResult as LrFindResult
 from dlexp.api.results import StudyResult as StudyResult
 from dlexp.api.run import Run as Run

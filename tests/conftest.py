@@ -75,6 +75,15 @@ def one_thread() -> Iterator[None]:
         os.environ["OMP_NUM_THREADS"] = variable
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_classifiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Classifiers that judge samples are kept for these tests, and not in the cache of the person who runs them."""
+    folder = tmp_path_factory.mktemp("classifiers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dlexp.artifacts.classifier_cache.classifier_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written into the repository, and nobody's environment decides a test."""

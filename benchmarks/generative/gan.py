@@ -1,12 +1,12 @@
 """What GANs make: modes of a ring of Gaussians, and digits that a classifier of real ones recognizes.
 
-    python -m benchmarks.generative.gan ring [--models gan wgan_gp hinge_gan] [--seeds 5] [--words KEY=VALUE ...]
-    python -m benchmarks.generative.gan digits [--models wgan_gp] [--seeds 3]
+    python -m benchmarks.generative.gan ring [--models gan wgan_gp hinge_gan] [--seeds 0 1 2 3 4] [--words ...]
+    python -m benchmarks.generative.gan digits [--models wgan_gp] [--seeds 0 1 2]
 
-A mode is covered if a tenth of its share of 2,500 samples is good: within three deviations of its center. Digits:
-the smallest share of a class in 1,000 samples, by a classifier that is trained on real digits, and the mean norm of the
-critic's gradient between data and samples. Weights are those of the best epoch by val/energy_distance. Prints Markdown
-rows as they come; processor seconds are those of the training.
+Ring: a mode is covered if a tenth of its share of 2,500 samples is good, within three of its deviations of its center.
+Digits: the smallest share of a class in 1,000 samples, by a classifier that is trained on real digits, and the mean
+norm of the critic's gradient between data and samples. Weights are those of the best epoch by val/energy_distance.
+Prints Markdown rows as they come; processor seconds are those of the training.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ RING = {
     ),
     "hinge_gan": (
         *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=120"),
-        "model.spectral_norm=30",
+        *("model.spectral_norm=null", "task.penalty=r1", "task.penalty_weight=0.1"),
+        "optim.phases.discriminator.lr=4e-3",
     ),
 }
 _SAMPLES = {"ring": 2500, "digits": 1000}

@@ -1,6 +1,6 @@
 """How close does dlexp come to the best bare loop? Ratios of samples a second, both sides in turn.
 
-    python -m benchmarks.training.train_speed [--rows a b c lstm encoder gpt evaluate predict] [--rounds 5]
+    python -m benchmarks.training.train_speed [--rows a b c lstm encoder gpt dcgan diffusion ...] [--rounds 5]
 
 An epoch's fixed cost and the memory are read off the processes of the same rows. See benchmarks/README.md.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.harness.driver import Measured, System, measure, ratios, summary, table
 
-ROWS = ("a", "a-regular", "b", "c", "lstm", "encoder", "gpt", "evaluate", "predict")
+ROWS = ("a", "a-regular", "b", "c", "lstm", "encoder", "gpt", "dcgan", "diffusion", "evaluate", "predict")
 _ANSWERING = ("evaluate", "predict")  # rows in which nothing is trained
 _HERE = "benchmarks.training"
 _SEQUENCES = {"lstm": (4096, 512, 10), "encoder": (4096, 512, 10), "gpt": (512, 64, 10)}
@@ -25,6 +25,7 @@ SIZES = {
     "b": (10_000, 1000, 10),
     "c": (512, 256, 9232),
     **_SEQUENCES,
+    "dcgan": (2560, 512),
     **dict.fromkeys(_ANSWERING, (10, 1024, 10)),
 }  # train, val, test
 _DIGITS = ("data=digits", "data.augment=none", "data.batch_size=64", "model=mlp", "model.hidden=[128,64]")
@@ -91,6 +92,31 @@ def sequences(row: str) -> list[System]:
     return systems
 
 
+def adversarial(dtype: str, device: str) -> list[System]:
+    """Row (dcgan): both networks, on images of 28x28 pixels that are drawn once."""
+    train, val = SIZES["dcgan"]
+    count = train + val + 64  # the last ones are for testing
+    words = (
+        *("model=dcgan", "data=synthetic_images", "data.image_size=28", "data.channels=1", f"data.num_samples={count}"),
+        *(f"data.val_fraction={val / count}", f"data.test_fraction={64 / count}", f"trainer.precision={dtype}"),
+        f"trainer.device={device}",
+    )
+    limit = {"dtype": dtype, "device": device, "sizes": (train, val)}
+    return [
+        System("limit", f"{_HERE}.limits.gan:dcgan", limit),
+        System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}),
+    ]
+
+
+def diffusion() -> list[System]:
+    """Row (diffusion): a U-Net on digits, in fp32."""
+    words = ("model=diffusion", "data=digits", "trainer.device=cpu", "trainer.precision=fp32")
+    return [
+        System("limit", f"{_HERE}.limits.diffusion:digits", {}),
+        System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}),
+    ]
+
+
 def answers(row: str, dtype: str, device: str) -> list[System]:
     """`evaluate` and `predict` on (c): the limit has its batch norms folded and its weights in bf16."""
     limit = {"dtype": dtype, "device": device, "sizes": SIZES[row], "batch": 128}
@@ -149,6 +175,10 @@ def _systems(row: str, dtype: str, device: str, digit_epochs: int) -> list[Syste
         return sequences(row)
     if row in _ANSWERING:
         return answers(row, dtype, device)
+    if row == "dcgan":
+        return adversarial(dtype, device)
+    if row == "diffusion":
+        return diffusion()
     return images(row, {"b": "cnn", "c": "resnet18"}[row], dtype, device)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import Code, ConfigError
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.text.quoting import text_value, value
 
 Overrides: TypeAlias = str | Mapping[str, Any]  # "optim.lr=0.1", or {"optim.lr": 0.1}
@@ -188,3 +189,13 @@ def _shown(content: object) -> str:
 
 def _refused(where: str, given: str, rule: str, code: Code) -> ConfigError:
     return ConfigError.one(where, given, rule, code=code)
+
+
+def resampling_of(resamples: int, level: float) -> Resampling:
+    """How the intervals of an evaluation are made. Raises ConfigError for settings that give none."""
+    if not 0 < level < 1:
+        raise ConfigError.one("level", level, "must be between 0 and 1", "Use 0.95.", code="out-of-range")
+    if resamples and resamples < 100:
+        rule = "must be 0 (no intervals) or at least 100"
+        raise ConfigError.one("resamples", resamples, rule, code="too-few-samples")
+    return Resampling(resamples, level)

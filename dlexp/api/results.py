@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from dlexp.api.picture import Picture
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.report.number_format import number
 
@@ -216,6 +219,63 @@ class DoctorResult:
         rows += [(row["status"], row["name"], row["text"], "") for row in self.report.get("checks", ())]
         title = f"{len(self.report['findings'])} findings" if self.report["findings"] else "nothing found"
         return notebook_table(title, rows, ("severity", "code", "what", "remedy"))
+
+
+@dataclass(frozen=True)
+class ExplainResult:
+    """What outputs of a run depend on.
+
+    Attributes:
+        path: The directory with the figures and numbers, explain/<method>/ of the run.
+        method: Of the explanation.
+        report: The content of explain.json.
+    """
+
+    path: Path
+    method: str
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """A row per explained sample: row, true, predicted, explained, score, ...; empty for permutation."""
+        return pd.DataFrame(self.report.get("samples", []))
+
+    @property
+    def attributions(self) -> NDArray[np.float32]:
+        """Shaped like the inputs of the network: (samples, *S), in the order of `samples`; (0,) for permutation."""
+        return np.load(self.path / "attributions.npy") if "samples" in self.report else np.zeros(0, np.float32)
+
+    @property
+    def importances(self) -> pd.DataFrame:
+        """For permutation a row per column and per group of correlated ones: increase of the loss, low, high, samples.
+
+        Empty for other methods.
+        """
+        found = [*self.report.get("importances", ()), *self.report.get("correlated", ())]
+        rows = [{"column": " + ".join(one["columns"]), **one} for one in found]
+        return pd.DataFrame(rows, columns=["column", "increase", "low", "high", "samples"]).set_index("column")
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The checks that the method failed on this network; such an explanation is not to be believed."""
+        return tuple(self.report["failures"])
+
+    @property
+    def picture(self) -> Picture:
+        """The samples with their attributions, or the importances. Raises an OSError where none could be drawn."""
+        path = self.path / f"{'explanations' if 'samples' in self.report else 'importances'}.png"
+        return Picture(path, path.read_bytes())
+
+    def __repr__(self) -> str:
+        count = len(self.report["samples"] if "samples" in self.report else self.report["importances"])
+        what = f"{count} {'samples' if 'samples' in self.report else 'columns'} of {self.report['split']}"
+        failed = f", failed its checks: {'; '.join(self.failures)}" if self.failures else ""
+        return f"ExplainResult({self.method}, {what}{failed})"
+
+    def _repr_html_(self) -> str:
+        table = self.samples if "samples" in self.report else self.importances.reset_index()
+        rows = [tuple(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row) for row in table.values]
+        return notebook_table(repr(self), rows, tuple(map(str, table.columns)))
 
 
 def _between(name: str, low: float, high: float) -> str:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
+from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words, resampling_of
 from dlexp.api.calls import explains_its_arguments
+from dlexp.api.examinations import Examinations
 from dlexp.api.picture import Picture
-from dlexp.api.results import DoctorResult, EvaluationResult
+from dlexp.api.results import EvaluationResult
+from dlexp.api.run_samples import RunSamples
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.artifacts.files.format_number import refuse_other_run_format
@@ -29,12 +31,11 @@ from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 if TYPE_CHECKING:
     from torch import nn
 
-_WHOLE = ("epoch", "step")
 _HANDED_OVER = {"dataframe": "a DataFrame", "text_dataframe": "texts", "ndarrays": "arrays"}
 _SPLITS = ("train", "val", "test")
 
 
-class Run:
+class Run(Examinations, RunSamples):
     """A run directory.
 
     Args:
@@ -102,6 +103,7 @@ class Run:
         target: object | None = None,
         resamples: int = 1000,
         level: float = 0.95,
+        samples: int | None = None,
         allow_changes: bool = False,
     ) -> EvaluationResult:
         """Measure the run on one of its splits, as `dlexp evaluate` does; writes eval/<split>/.
@@ -114,6 +116,7 @@ class Run:
             target: The targets, if `data` does not hold them.
             resamples: Resamples of the intervals, at least 100; 0 for none.
             level: Of the intervals, between 0 and 1.
+            samples: Samples of a generative run that are measured, None for as many as in training; 0 for none.
             allow_changes: Evaluate on data that differs from that of the run.
 
         Raises:
@@ -122,22 +125,17 @@ class Run:
         """
         check_word("split", split, _SPLITS)
         check_checkpoint(checkpoint)
-        if not 0 < level < 1:
-            raise ConfigError.one("level", level, "must be between 0 and 1", "Use 0.95.", code="out-of-range")
-        if resamples and resamples < 100:
-            rule = "must be 0 (no intervals) or at least 100"
-            raise ConfigError.one("resamples", resamples, rule, code="too-few-samples")
+        resampling = resampling_of(resamples, level)
         argument = self._data_of(data, target)
         changes = evaluation_changes([*override_words(overrides), *argument.words])
         trusted = trusted_of_call(self._trust)
         with session(argument.given):
-            from dlexp.metrics.bootstrap import Resampling
             from dlexp.workflows.evaluate.evaluate import evaluate_run
+            from dlexp.workflows.evaluate.generated.samples import SampleRequest
 
-            resampling = Resampling(resamples, level)
-            found = evaluate_run(
-                self.path, split, checkpoint, changes, trusted, allow_changes=allow_changes, resampling=resampling
-            )
+            which = (self.path, split, checkpoint, changes, trusted)
+            made = SampleRequest(samples)
+            found = evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=made)
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 
     @explains_its_arguments
@@ -294,35 +292,6 @@ class Run:
         return Run(summary["run"], trust=self._trust, data=argument.given)
 
     @explains_its_arguments
-    def doctor(
-        self,
-        *overrides: Overrides,
-        data: object | None = None,
-        target: object | None = None,
-        progress: bool = True,
-        allow_changes: bool = False,
-    ) -> DoctorResult:
-        """Find what is wrong and what mends it, as `dlexp doctor` does; writes doctor.json.
-
-        Args:
-            overrides: Where and how fast, such as "trainer.device=cpu".
-            data: The data again, if it was handed over in another session.
-            target: The targets, if `data` does not hold them.
-            progress: Show what is being measured.
-            allow_changes: Examine a run whose config.yaml was edited.
-        """
-        argument = self._data_of(data, target)
-        changes = evaluation_changes([*override_words(overrides), *argument.words])
-        with session(argument.given):
-            from dlexp.api.progress import say_of
-            from dlexp.workflows.doctor.doctor import doctor_run
-            from dlexp.workflows.doctor.examine import ExamineRequest, typed_options
-
-            say, options = say_of(progress), typed_options((), self._trust)
-            request = ExamineRequest(changes, trusted_of_call(self._trust), allow_changes, options=options, say=say)
-            return DoctorResult(doctor_run(self.path, catalog_of(()), request))
-
-    @explains_its_arguments
     def report(self, out: str | Path | None = None) -> Path:
         """Write the page of the run and return its file, report.html in its directory unless `out` is given."""
         with session():
@@ -397,4 +366,4 @@ class Run:
 def _cell(name: str, text: str) -> float | int:
     if not text:
         return math.nan
-    return int(text) if name in _WHOLE else float(text)
+    return int(text) if name in ("epoch", "step") else float(text)

@@ -27,9 +27,15 @@ from dlexp.runtime.signals import in_another_program
 _RESUME = re.compile(r"dlexp train --resume (\S+)((?: [\w.]+=\S+)*)")
 _REPEAT = re.compile(r"dlexp train --from (\S+)((?: [\w.]+=\S+)*)")
 _EVALUATE = re.compile(r"dlexp evaluate (\S*[\w/])")
-_FLAGS = re.compile(r"--(allow-changes|ignore-extra)\b")
-_VALUES = re.compile(r"--(run-id|run-dir|seeds|min-lr|max-lr|steps|loss|checkpoint|split|trust)(?:[ =]([\w.+-]*\w))?")
-_TEXTS = ("run-id", "run-dir", "loss", "checkpoint", "split", "trust")
+_ROWS = re.compile(r"\bROW\b")
+_FLAGS = re.compile(r"--(allow-changes|ignore-extra|reconstruct)\b")
+_VALUES = re.compile(
+    r"--(run-id|run-dir|seeds|min-lr|max-lr|steps|loss|checkpoint|split|trust|method|baseline|count|checks|target|seed"
+    r"|first|guidance|interpolate|traverse|between)(?:[ =]([\w.+-]*\w))?(?![,\w])"
+)
+_TEXTS = ("run-id", "run-dir", "loss", "checkpoint", "split", "trust", "method", "baseline", "target", "traverse")
+_NAMES = {"target": "output"}  # of arguments that are called otherwise: target is a column of the data
+_BETWEEN = re.compile(r"--between[ =]([^\s,]+),([^\s,.]+)")
 
 
 def catalog_of(config_dirs: Sequence[str | Path]) -> Catalog:
@@ -69,6 +75,8 @@ def in_python(text: str) -> str:
     text = _RESUME.sub(lambda found: f"dlexp.resume({_listed(found[1], *found[2].split())})", text)
     text = _REPEAT.sub(lambda found: f"dlexp.load({_listed(found[1])}).repeat({_listed(*found[2].split())})", text)
     text = _EVALUATE.sub(lambda found: f"dlexp.load({_listed(found[1])}).evaluate()", text)
+    text = _BETWEEN.sub(r'between=("\1", "\2")', text.replace("--class", "classes"))
+    text = _ROWS.sub("rows", text)
     text = _FLAGS.sub(lambda found: f"{_argument(found[1])}=True", text)
     return _VALUES.sub(_assigned, text)
 
@@ -88,7 +96,7 @@ def _translated(error: DlexpError) -> DlexpError:
 
 def _argument(option: str) -> str:
     """`run_dir` for `run-dir`."""
-    return option.replace("-", "_")
+    return _NAMES.get(option, option.replace("-", "_"))
 
 
 def _assigned(found: re.Match[str]) -> str:

@@ -51,6 +51,11 @@ COMMANDS = (
         "results.predict:predict",
         "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds.",
     ),
+    Command(
+        "sample",
+        "results.sample:sample",
+        "Make samples with a generative run, reconstruct data, or go from one sample to another.",
+    ),
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
     Command(
         "explain",

@@ -138,6 +138,61 @@ ExplainWindow = Annotated[
     int | None,
     typer.Option("--window", min=1, metavar="PIXELS", help="side of the square of occlusion; default: an eighth"),
 ]
+RowsToReconstruct = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ROW | KEY=VALUE]...",
+        help="numbers of samples, as in predictions.csv, for --reconstruct and --interpolate; overrides such as "
+        "trainer.device",
+    ),
+]
+SampleCount = Annotated[
+    int | None,
+    typer.Option(
+        "--count", "-n", min=1, metavar="N", help="samples, or rows of the picture; default: about 64, or 8 rows"
+    ),
+]
+SampleSeed = Annotated[int, typer.Option("--seed", min=0, help="seed of the noise")]
+FirstSample = Annotated[
+    int, typer.Option("--first", min=0, metavar="K", help="number of the first sample; sample K is always the same")
+]
+SampleClasses = Annotated[
+    list[str] | None,
+    typer.Option("--class", metavar="CLASS", help="name or number of a class, or several; default: all in turn"),
+]
+Guidance = Annotated[
+    float | None, typer.Option("--guidance", help="strength of classifier-free guidance; default: that of the task")
+]
+SampleSteps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="denoising steps of a sample; default: that of the task")
+]
+Interpolate = Annotated[
+    int | None, typer.Option("--interpolate", min=2, metavar="K", help="go from one sample to another in K steps")
+]
+Between = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--between", metavar="A,B", help="with --interpolate: two classes, or two ROWs of data without; default: noises"
+    ),
+]
+Reconstruct = Annotated[
+    bool, typer.Option("--reconstruct", help="show samples of the data beside what is made of them")
+]
+Traverse = Annotated[
+    str | None,
+    typer.Option("--traverse", metavar="K", help="vary latent K, counted from 0, or all, from -3 to 3 deviations"),
+]
+SampleSplit = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="where samples of the data are: train, val or test; default: val",
+        autocompletion=completion.splits,
+    ),
+]
+SampleOut = Annotated[
+    Path | None, typer.Option("--out", "-o", help="directory of the files; default: samples/ in that of the run")
+]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last", autocompletion=completion.checkpoints)]
 Inputs = Annotated[
     list[str] | None,
@@ -215,6 +270,22 @@ Resamples = Annotated[
     int, typer.Option("--resamples", min=0, help="bootstrap resamples for confidence intervals; 0: no intervals")
 ]
 Level = Annotated[float, typer.Option("--level", help="confidence level of the intervals")]
+MeasuredSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=0,
+        metavar="N",
+        help="generative runs: measure this many new samples; 0: none; default: as many as there are training samples, "
+        "at most 10,000",
+    ),
+]
+MeasuredSteps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="generative runs: denoising steps of the samples")
+]
+MeasuredGuidance = Annotated[
+    float | None, typer.Option("--guidance", help="generative runs: strength of classifier-free guidance")
+]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="total number of trials of the study")]
 StudyName = Annotated[
     str | None, typer.Option("--name", help="directory of the study under outputs/tune; an existing study is continued")

@@ -30,9 +30,9 @@ from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.preferences import preferred_for_missing, preferred_options, preferred_values
+from dlexp.config.preferences import options_beforehand, preferred_options, preferred_values
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
-from dlexp.config.schema.names import COMPONENTS, PREFERS, SEARCH
+from dlexp.config.schema.names import COMPONENTS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
@@ -117,13 +117,16 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     of_search = [word for word in overrides if key_of(word).partition(".")[0] == SEARCH]
     parsed, problems = parse([word for word in overrides if word not in of_search], catalog)
     problems += _of_search(of_search)
+    if known := options_beforehand(parsed.groups, catalog):
+        with placing(known):
+            return _composed([*overrides, *known], catalog)
     try:
         config, choices = compose(parsed, catalog)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
-    given = {*parsed.groups, *(override.key_or_group for override in parsed.values)}
-    if wanted := preferred_options(_preferences(config), choices, given, catalog):
-        return _composed([*overrides, *wanted], catalog)  # their keys are known before those of the user are read
+    if wanted := preferred_options(config, choices, parsed.groups, catalog):
+        with placing(wanted):
+            return _composed([*overrides, *wanted], catalog)
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
     if problems:
@@ -131,18 +134,13 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         named = {problem.where for problem in problems}
         further = further_problems(config, choices, catalog)
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
-    missing = OmegaConf.missing_keys(config)
-    if wanted := preferred_for_missing(_preferences(config), choices, missing):
-        return _composed([*overrides, *wanted], catalog)
-    if wanted := preferred_values(plain_containers(config), choices, given, catalog):
-        return _composed([*overrides, *wanted], catalog)
+    given = {override.key_or_group for override in parsed.values}
+    if wanted := preferred_values(config, choices, given, catalog):
+        preferred, problems = parse(wanted, catalog)
+        problems += apply_values(config, preferred.values, choices, catalog)
+        if problems:
+            raise ConfigError(problems)
     return config, choices, parsed
-
-
-def _preferences(config: DictConfig) -> dict[str, Any]:
-    """Return what the model's file prefers; required keys of the others may lack a value here."""
-    found: dict[str, Any] = plain_containers(OmegaConf.create(config["model"].get(PREFERS) or {}))
-    return found
 
 
 def _of_known_options(problems: Sequence[Problem], catalog: Catalog) -> list[Problem]:

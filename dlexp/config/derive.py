@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from dlexp.config.check.batch_size import AUTO
 from dlexp.config.check.validate import rules
@@ -16,6 +16,7 @@ from dlexp.config.compose import apply_values, compose, finish, further_problems
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import placing
 from dlexp.config.overrides import ParsedOverrides, parse
+from dlexp.config.preferences import preferences, preferred_options, preferred_values
 from dlexp.config.saved import load_saved, plain_containers, read_config, read_overrides
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
@@ -34,6 +35,7 @@ CHANGEABLE = (
     "trainer.on_nonfinite",
     "trainer.nonfinite_limit",
     "trainer.doctor",
+    "trainer.sample_every",
     *(f"logger.{item.name}" for item in fields(LoggerConfig)),
     "data.download",
     "data.in_memory",
@@ -80,10 +82,18 @@ def _repeated(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple
     other_targets = any(override.key_or_group in _DECIDES_TARGETS for override in new.values)
     if not other_targets and not new.groups.keys() & {"data", "task", "model"}:
         groups["task"] = saved_choices["task"]
+    wanted = preferences(saved)
+    if "model" not in new.groups:
+        groups = {**{group: saved_choices[group] for group in wanted if group in saved_choices}, **groups}
+    else:
+        typed = {override.key_or_group for override in old.values}
+        _forget(saved, [key for key in wanted if "." in key and key not in typed])
     config, choices = compose(ParsedOverrides(groups, ()), catalog)
-    for name in (*COMPONENTS, *SECTIONS):
-        if choices.get(name) == saved_choices.get(name):
-            _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
+    if options := preferred_options(config, choices, groups, catalog):
+        return _repeated(folder, [*overrides, *options], catalog)
+    kept = [name for name in (*COMPONENTS, *SECTIONS) if choices.get(name) == saved_choices.get(name)]
+    for name in kept:
+        _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
     for key in TOP_LEVEL:
         config[key] = saved.get(key, config[key])
     _keep_update(config, new.values)
@@ -91,12 +101,27 @@ def _repeated(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple
     if problems:
         raise ConfigError([*problems, *further_problems(config, choices, catalog)])
     tree = plain_containers(config)
+    decided = {override.key_or_group for override in (*old.values, *new.values)}
+    if "model" not in new.groups:
+        decided |= {key for key in preferences(config) if key.partition(".")[0] in kept}
+    if values := preferred_values(config, choices, decided, catalog):
+        return _repeated(folder, [*overrides, *values], catalog)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)
         if "task" not in groups:
             return _repeated(folder, [*overrides, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
     return result, config_changes(before, result.tree)
+
+
+def _forget(saved: DictConfig, keys: Sequence[str]) -> None:
+    """Remove values that the model of a run preferred, and that nobody chose, where it gets another model."""
+    for key in keys:
+        holder, _, name = key.rpartition(".")
+        node = OmegaConf.select(saved, holder)
+        if isinstance(node, DictConfig) and name in node:
+            with flag_override(node, ["struct", "readonly"], False):
+                del node[name]
 
 
 def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:

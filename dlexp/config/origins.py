@@ -8,7 +8,7 @@ import yaml
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import Leaf, leaves_of
-from dlexp.config.schema.names import PREFERS
+from dlexp.config.preferences import preferred_leaves
 from dlexp.config.schema.tree import shown
 
 
@@ -18,21 +18,27 @@ class Origins:
     def __init__(self, choices: Mapping[str, str], catalog: Catalog) -> None:
         self._choices, self._catalog = choices, catalog
         self._found: dict[str, dict[str, Leaf]] = {}
+        self._wanted: dict[str, Leaf] | None = None
 
     def find(self, path: str) -> Leaf | None:
         """Return the place in the files that sets `path`, None for a default of the schema."""
         group, _, key = path.partition(".")
-        for source, name in (("experiment", path), ("model", f"{PREFERS}.{path}"), (group, key), ("", path)):
-            leaf = self._leaves(source).get(name)
-            if leaf:
-                return leaf
-        return None
+        leaf = self._leaves("experiment").get(path) or self._preferred(path)
+        return leaf or self._leaves(group).get(key) or self._leaves("").get(path)
 
     def text(self, path: str, value: object) -> str:
         """Return `file:line` if the file sets `value`, "" if the command line changed it."""
         leaf = self.find(path)
         is_from_file = leaf is not None and (shown(value) in (leaf.text, shown(value_of(leaf))))
         return leaf.place if leaf and is_from_file else ""
+
+    def _preferred(self, path: str) -> Leaf | None:
+        """Return the place in the file of the model where it prefers a value of another group."""
+        if self._wanted is None:
+            self._wanted = preferred_leaves(self._choices, self._catalog)
+        leaf, meant_for = self._wanted.get(path), self._wanted.get(path.partition(".")[0])
+        is_in_use = meant_for is None or self._choices.get(path.partition(".")[0]) == meant_for.text
+        return leaf if is_in_use else None
 
     def _leaves(self, source: str) -> dict[str, Leaf]:
         if source not in self._found:

@@ -28,6 +28,7 @@ from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import RunConfig, section_defaults, section_fields, section_from
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values
+from dlexp.diagnosis.rules.while_training import HOPELESS
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import setting
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
@@ -48,6 +49,15 @@ class SearchConfig:
     pruner_warmup_epochs: int = key_field(2, "int", "epochs of a trial before it can be pruned", min=0)
     percentile: float = key_field(
         25.0, "float", "percentage of the best trials that pruner=percentile keeps", above=0, below=100
+    )
+    stop: Sequence[str] | str = key_field(
+        (),
+        "list[str]",
+        "a trial ends early, as pruned, if it has beyond doubt: diverged (the training loss is far above that of a "
+        "constant output and does not fall, or updates are not finite), dead (it learns nothing from its inputs); "
+        "[]: for neither",
+        choices=list(HOPELESS),
+        or_one=True,
     )
     hours: float | None = key_field(
         None, "float", "hours after which the study stops; null: no limit", above=0, nullable=True

@@ -31,6 +31,7 @@ class RunSettings:
         epochs: Epochs that were asked for.
         parameters: Number of trainable parameters.
         loss: Name of the class of the loss.
+        phases: Phases of an update; several have losses of their own, which need not fall together.
     """
 
     options: Mapping[str, str]
@@ -43,6 +44,7 @@ class RunSettings:
     epochs: int
     parameters: int
     loss: str
+    phases: int = 1
 
     @property
     def updates(self) -> int:
@@ -203,6 +205,31 @@ class NetworkMeasure:
     memory: MemoryMeasure | None = None
 
 
+class Outcome(Protocol):
+    """What is known of the weights that a trial ends with, and of every other network that is measured."""
+
+    @property
+    def train(self) -> OutputMeasure:
+        """Of training samples, without augmentation, in evaluation mode."""
+
+    @property
+    def val(self) -> OutputMeasure:
+        """Of validation samples."""
+
+    @property
+    def activations(self) -> Sequence[ActivationMeasure]:
+        """In the order of their first calls; of trials only where the run has dead units."""
+
+
+@dataclass(frozen=True)
+class TrialMeasure:
+    """The few measures of a trial; see `Outcome`."""
+
+    train: OutputMeasure
+    val: OutputMeasure
+    activations: Sequence[ActivationMeasure] = ()
+
+
 @dataclass(frozen=True)
 class Trace:
     """Some updates, watched one by one.
@@ -245,15 +272,15 @@ class Twin:
     Attributes:
         words: The changes, as overrides.
         trace: Its updates.
-        before: Of training and validation samples before the first update.
+        before: The measures before the first update, of the run itself where its own initial weights are unknown.
         after: The measures after the last update.
         problem: Why it could not be trained, "" if it was.
     """
 
     words: tuple[str, ...]
     trace: Trace | None = None
-    before: NetworkMeasure | None = None
-    after: NetworkMeasure | None = None
+    before: Outcome | None = None
+    after: Outcome | None = None
     problem: str = ""
 
 

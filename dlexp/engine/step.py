@@ -257,17 +257,18 @@ def abandon_update(task: Task, state: TrainState, turn: tuple[str, int]) -> None
         state.scaler.update()
 
 
-def phase_seed(state: TrainState, rules: StepRules, turn: tuple[str, int], rank: int = 0) -> int:
+def phase_seed(state: TrainState, rules: StepRules, turn: tuple[str, int], rank: int = 0, ahead: int = 0) -> int:
     """Seed of torch's generators in a phase: a function of its place in the run, its repetition and the rank.
 
-    rank  0 for what must be the same in all processes
+    rank   0 for what must be the same in all processes
+    ahead  batches of the epoch from the present one to the place
     """
     phase, repetition = turn
-    seed = nth(_epoch_seed(rules.seed, phase, state.epoch, rank), state.batch)
+    seed = nth(_epoch_seed(rules.seed, phase, state.epoch, rank), state.batch + ahead)
     return derive(seed, "repeat", repetition) if repetition else seed
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)  # members of a stack have seeds of their own
 def _epoch_seed(seed: int, phase: str, epoch: int, rank: int) -> int:
     return derive(seed, "step", phase, epoch, *(("rank", rank) if rank else ()))
 

@@ -19,11 +19,12 @@ _SHARES = (
     "exact_match",
 )
 _ERROR_RATES = ("cer", "wer")  # of a true text: above 1 where more is put out than there is
+_OF_SAMPLES = ("near_copies", "class_agreement", "cas", "coverage", "good_samples")  # of a generative run: whole names
 
 
 def is_share(name: str) -> bool:
     """Return whether a metric is a share, shown in percent."""
-    return any(word in name for word in _SHARES) or name.rpartition("/")[2] in _ERROR_RATES
+    return any(word in name for word in _SHARES) or name.rpartition("/")[2] in (*_ERROR_RATES, *_OF_SAMPLES)
 
 
 def number(name: str, value: object) -> str:

@@ -2,7 +2,8 @@
 
 At most a twentieth of the time is spent on writing, and a hundredth where a write takes milliseconds: of several
 pending states only the newest is written. A kill loses the training since the last write: at most a second, or twenty
-times as long as one write takes, whichever is longer.
+times as long as one write takes, whichever is longer. Runs that are trained in turn share this time: each of K runs
+rests K times as long.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ class BackgroundCheckpoints:
     """A store whose saves return at once; leaving its context waits until everything is written.
 
     A failed write is raised by the next save, or when the context is left.
+
+    Args:
+        store: Where states are written.
+        together: Number of runs whose states are written in the same time.
     """
 
-    def __init__(self, store: StateSink) -> None:
-        self._store = store
+    def __init__(self, store: StateSink, together: int = 1) -> None:
+        self._store, self._together = store, together
         self._waiting: dict[str, Any] = {}
         self._error: Exception | None = None
         self._hurry = self._over = False
@@ -84,7 +89,7 @@ class BackgroundCheckpoints:
             pending = {}  # release the copy of the state before the pause
             seconds = time.monotonic() - started
             with self._changed:
-                self._changed.wait_for(lambda: self._hurry, timeout=rest_after(seconds))
+                self._changed.wait_for(lambda: self._hurry, timeout=self._together * rest_after(seconds))
 
 
 def rest_after(seconds: float) -> float:

@@ -166,7 +166,7 @@ def named_inputs(inputs: Field) -> dict[str, Tensor]:
 
 def _program(network: nn.Module, example: Field, signature: Signature | None = None) -> torch.export.ExportedProgram:
     """The computation of `network` for any batch size and length. Raises DlexpError if it depends on one of them."""
-    axes: tuple[Any, ...] = ({0: torch.export.Dim("batch")},)
+    axes: tuple[Any, ...] = ({0: torch.export.Dim("batch")},) * len(named_inputs(example))
     free = torch.export.Dim.DYNAMIC
     if isinstance(example, Sequences):
         axes = ({0: free, 1: free}, {0: free})

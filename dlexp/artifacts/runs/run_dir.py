@@ -110,6 +110,9 @@ class RunDir:
             if is_group(path):
                 remedy = f"Name one of its runs, such as {members(path)[0]}"
                 raise ConfigError.one(str(path), "", "is a group of seeds", remedy, code="incompatible-run")
+            if is_file(path / "study.json"):
+                remedy = f"Train its best trial, and name that run: {command('train', '--from', path)}"
+                raise ConfigError.one(str(path), "", "is a study of several trials", remedy, code="incompatible-run")
             what, remedy = missing_run(str(path))
             what = "not a run directory (config.yaml not found)" if exists else what
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")

@@ -143,6 +143,13 @@ def leaves_of(path: Path) -> dict[str, Leaf]:
     return dict(_walk(root, "", path)) if root is not None else {}
 
 
+def leaves_within(path: Path, key: str) -> dict[str, Leaf]:
+    """Return name -> place of the values in the mapping `key` of a YAML file, whose names may have dots."""
+    root = read_yaml(path)
+    parts = [value for name, value in root.value if name.value == key] if isinstance(root, yaml.MappingNode) else []
+    return {name: leaf for part in parts for name, leaf in _walk(part, "", path)}
+
+
 _NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")  # 1e-5, which plain YAML reads as a string
 
 

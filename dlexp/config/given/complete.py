@@ -20,7 +20,8 @@ from dlexp.config.files.words import FileWord, key_of
 from dlexp.config.given.nodes import Entry, FileReading, scalar
 from dlexp.config.given.plain import special_words
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES
+from dlexp.config.preferences import preferences
+from dlexp.config.schema.names import COMPONENTS, PREFERS, SEARCH, SECTION_NAMES
 from dlexp.config.schema.tree import ABSENT, value_at
 from dlexp.config.text_values import wants_text
 from dlexp.text.nearest import nearest_name
@@ -86,15 +87,16 @@ def _explicit(choices: Mapping[str, str], catalog: Catalog) -> tuple[dict[str, s
     while True:
         config, now = compose(ParsedOverrides(groups, ()), catalog)
         more = next((g for g, option in choices.items() if now.get(g) != option and g not in groups), None)
-        if more is None:
-            return groups, config, now
+        if more is None:  # what the model prefers is decided by the file
+            decided = {group: choices[group] for group in preferences(config) if group in choices}
+            return groups | decided, config, now
         groups[more] = choices[more]
 
 
 def _values(
     reading: FileReading, root: yaml.MappingNode, now: Mapping[str, Any], known: Mapping[str, Any], kept: set[str]
 ) -> Iterator[FileWord]:
-    """Yield an override for each value of the file that differs from `now`."""
+    """Yield an override for each value of the file that differs from `now`, or that the model has a preference for."""
     own = [pair for pair in root.value if str(pair[0].value) not in (CHOICES, SEARCH, "sweep")]
     tree = yaml.MappingNode(root.tag, own, root.start_mark, root.end_mark)
 
@@ -107,6 +109,8 @@ def _values(
         return default is not ABSENT and not isinstance(default, dict)
 
     entries = list(reading.entries(tree, "", is_leaf))
+    preferred = value_at(now, f"model.{PREFERS}")
+    decided = preferred if isinstance(preferred, dict) else {}
     shared = {
         f"{g}.{key}": _value(e) for key, g in ROUTES.items() for e in entries if e.path == f"regularization.{key}"
     }
@@ -119,7 +123,9 @@ def _values(
         value = reading.value(entry.node, as_text)
         if entry.path.rpartition(".")[2].startswith("_"):
             _check_code(reading, entry, value, default)
-        elif not _same(value, default) and not (value is not None and shared.get(entry.path) == value):
+            continue
+        is_shared = value is not None and shared.get(entry.path) == value
+        if (entry.path in decided or not _same(value, default)) and not is_shared:
             yield reading.word(entry, as_text)
 
 

@@ -88,7 +88,10 @@ class Field:
         if self.choices and self.type == "map[str]":
             return f"{_WORDS[self.type]}, each VALUE one of {', '.join(map(_show, self.choices))}{self._or_null}"
         if self.choices:
-            return "one of " + ", ".join(_show(choice) for choice in self.choices) + self._or_null
+            named = ", ".join(_show(choice) for choice in self.choices)
+            if not self.type.startswith("list"):
+                return f"one of {named}{self._or_null}"
+            return f"a list of any of {named}{', or a single one' if self.or_one else ''}{self._or_null}"
         bounds = " and ".join(
             f"{sign} {_show(bound)}"
             for sign, bound in ((">=", self.minimum), (">", self.above), ("<=", self.maximum), ("<", self.below))

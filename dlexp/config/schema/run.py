@@ -123,6 +123,14 @@ class TrainerConfig:
         "bool",
         "look at each epoch and report what is surely wrong; the run is neither changed nor stopped",
     )
+    sample_every: int | None = key_field(
+        None,
+        "int",
+        "epochs between two pictures of samples, or of reconstructions, of a generative model; 0: none; null: as many "
+        "as make ten pictures of the run",
+        min=0,
+        nullable=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How often each class occurs in training.
+"""How often each class occurs.
 
 Symbols: C classes.
 """
@@ -6,9 +6,12 @@ Symbols: C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.specs import ClassSpec
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,13 @@ def class_balance(counts: Sequence[int]) -> ClassBalance:
     effective = float(np.exp(-(shares * np.log(shares)).sum()))
     absent = tuple(int(number) for number in np.flatnonzero(numbers == 0))
     return ClassBalance(tuple(map(int, counts)), float(some.max() / some.min()), effective, absent)
+
+
+def class_counts(bundle: DataBundle, split: str) -> tuple[int, ...]:
+    """The samples of each of C classes in a split of data with classes: C."""
+    targets = bundle.spec.targets
+    assert isinstance(targets, ClassSpec)
+    empty = replace(bundle, spec=replace(bundle.spec, targets=replace(targets, counts=())))
+    counted = with_counts(replace(empty, splits={**bundle.splits, "train": bundle.splits[split]})).spec.targets
+    assert isinstance(counted, ClassSpec)
+    return counted.counts

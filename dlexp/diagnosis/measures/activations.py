@@ -6,6 +6,7 @@ Symbols: B samples, T positions, U units.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -29,7 +30,7 @@ def measure_activations(networks: nn.ModuleDict, sampled: Sampled) -> list[Activ
 
     Modules and functions alike; nothing of the networks is changed.
     """
-    units: dict[tuple[str, str, str, int], _Units] = {}
+    units = ActivationUnits()
     with (
         kept_randomness(),
         as_found(networks),
@@ -39,11 +40,26 @@ def measure_activations(networks: nn.ModuleDict, sampled: Sampled) -> list[Activ
         for batch in seeded(sampled.batches, sampled.seed):
             calls.clear()
             sampled.task.predict(dict(networks.items()), batch)
-            for call in calls:
-                key = (call.place, call.function, call.after, call.given.shape[call.unit])
-                units.setdefault(key, _Units(call.place, call.function, call.after)).add(call, _mask(batch))
-    uses = Counter(found.place for found in units.values())
-    return [found.measure(is_shared=uses[found.place] > 1) for found in units.values()]
+            units.add(calls, batch)
+    return units.measures()
+
+
+class ActivationUnits:
+    """The units of all activations of networks, fed batch by batch."""
+
+    def __init__(self) -> None:
+        self._units: dict[tuple[str, str, str, int], _Units] = {}
+
+    def add(self, calls: Sequence[ActivationCall], batch: Batch) -> None:
+        """Add the calls of activations for a batch."""
+        for call in calls:
+            key = (call.place, call.function, call.after, call.given.shape[call.unit])
+            self._units.setdefault(key, _Units(call.place, call.function, call.after)).add(call, _mask(batch))
+
+    def measures(self) -> list[ActivationMeasure]:
+        """Every place, in the order of first calls."""
+        uses = Counter(found.place for found in self._units.values())
+        return [found.measure(is_shared=uses[found.place] > 1) for found in self._units.values()]
 
 
 @dataclass

@@ -51,7 +51,7 @@ def measure_layers(networks: nn.ModuleDict, sampled: Sampled) -> list[LayerMeasu
 
     def receive(name: str, module: nn.Module, output: Tensor) -> None:
         inputs = current[0].inputs
-        statistics.add(name, module, output, inputs.mask if isinstance(inputs, Sequences) else None)
+        statistics.add(name, type(module).__name__, output, inputs.mask if isinstance(inputs, Sequences) else None)
 
     with kept_randomness(), as_found(networks), torch.no_grad(), recording(innermost(layers_of(networks)), receive):
         for batch in seeded(sampled.batches, sampled.seed):
@@ -167,13 +167,15 @@ def _gradients(
     networks: nn.ModuleDict, task: Task, batch: Batch, learned: Mapping[str, nn.Parameter]
 ) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for phase in task.phases:
+    for phase, content in task.phases.items():
         task.begin_phase(0, 0)
         value = task.loss(phase, dict(networks.items()), batch).value
-        if not value.requires_grad:
+        is_only = len(task.phases) == 1
+        own = {name: p for name, p in learned.items() if is_only or name.partition(".")[0] in content.networks}
+        if not value.requires_grad or not own:
             continue
-        given = torch.autograd.grad(value, list(learned.values()), allow_unused=True)
-        found |= {name: g.detach().to_dense().float() for name, g in zip(learned, given, strict=True) if g is not None}
+        given = torch.autograd.grad(value, list(own.values()), allow_unused=True)
+        found |= {name: g.detach().to_dense().float() for name, g in zip(own, given, strict=True) if g is not None}
     return found
 
 

@@ -5,7 +5,7 @@ They are for faults that leave no doubt; everything else is found by `dlexp doct
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -40,6 +40,7 @@ class EpochsSoFar:
             parameter without a gradient; {} where no update was watched.
         skipped: Updates of the last epoch that were skipped because something was not finite.
         updates: Updates of an epoch.
+        start: Loss of the first update that was made, None if it is unknown.
     """
 
     columns: Mapping[str, Sequence[float]]
@@ -49,6 +50,7 @@ class EpochsSoFar:
     gradients: Sequence[Mapping[str, float | None]] = ()
     skipped: int = 0
     updates: int = 1
+    start: float | None = None
 
     @property
     def epoch(self) -> int:
@@ -62,18 +64,20 @@ class EpochsSoFar:
 
 
 def rate_too_high_now(seen: EpochsSoFar) -> Iterator[Verdict]:
-    """A training loss far above that of a constant output, which does not fall."""
+    """A training loss far above that of a constant output, and that at the start, which does not fall."""
     losses, constant = seen.last("train/loss", 2), seen.constant
     if not losses or constant is None or constant <= 0 or not all(map(isfinite, losses)):
         return
-    if min(losses) > _ABOVE * constant and losses[1] > _FALLING * losses[0]:
+    base = max(constant, seen.start if seen.start is not None and isfinite(seen.start) else 0.0)
+    if min(losses) > _ABOVE * base and losses[1] > _FALLING * losses[0]:
+        against = "the first update" if base > constant else "the best constant output"
         lower = () if seen.rate is None else (f"optim.lr={seen.rate / 10:.3g}",)
         yield Verdict(
             "rate_too_high",
             "warning",
-            "The training loss is above that of a network that ignores its inputs, and does not fall.",
+            "The training loss is far above that at the start, and does not fall.",
             (
-                Evidence("training loss by that of the best constant output", losses[1] / constant, _ABOVE),
+                Evidence(f"training loss by that of {against}", losses[1] / base, _ABOVE),
                 Evidence("training loss by that of the epoch before", losses[1] / losses[0], _FALLING),
             ),
             "The updates are too large to go downhill.",
@@ -98,9 +102,9 @@ def class_collapse_now(seen: EpochsSoFar) -> Iterator[Verdict]:
             f"The network predicts one class for every sample since epoch {seen.epoch - _COLLAPSED + 1}.",
             (
                 Evidence(
-                    f"highest balanced accuracy of {_COLLAPSED} epochs by that of one class for all",
-                    max(recalls) / chance,
-                    1 + _EQUAL,
+                    f"largest difference of the balanced accuracy of {_COLLAPSED} epochs from that of one class, share",
+                    max(abs(recall - chance) for recall in recalls) / chance,
+                    _EQUAL,
                     "below",
                 ),
                 Evidence("training loss by that of the best constant output", losses[0] / constant, _NOT_LEARNED),
@@ -236,7 +240,9 @@ def overfitting_now(seen: EpochsSoFar) -> Iterator[Verdict]:
         )
 
 
-WHILE_TRAINING = (
+Rule = Callable[[EpochsSoFar], Iterator[Verdict]]
+
+WHILE_TRAINING: tuple[Rule, ...] = (
     not_finite_now,
     rate_too_high_now,
     vanishing_gradients_now,
@@ -245,3 +251,9 @@ WHILE_TRAINING = (
     unused_parameters_now,
     overfitting_now,
 )
+
+# What search.stop stops a trial for. Unused parameters and overfitting say nothing of the values that are searched.
+HOPELESS: Mapping[str, tuple[Rule, ...]] = {
+    "diverged": (not_finite_now, rate_too_high_now),
+    "dead": (vanishing_gradients_now, class_collapse_now, plateau_now),
+}

@@ -110,10 +110,12 @@ class Lockstep(Generic[T]):
                 members = left
                 break
             if len(left) < len(members) and len(left) > 1:
+                stack.end()
                 updates = [self._pending[number] for number in left]
                 stack = RunStack(updates)
                 stack.begin(updates)
             members = left
+        stack.end()
         for number in members:
             self._finish(number)
 
@@ -148,6 +150,7 @@ def _tried(updates: Sequence[Update]) -> tuple[RunStack, str]:
         problem = problem_of_trial(updates, [losses[0].value for losses in stack.task.losses])
     except Exception as error:  # a network may raise anything
         problem = reason_of_error(error)
+    stack.end()
     for update in updates:
         for parameter in update.state.networks.parameters():
             parameter.grad = None

@@ -17,7 +17,8 @@ from torch.optim import Optimizer
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.gradients import is_gradient_finite
 from dlexp.engine.loop import Update
-from dlexp.engine.stacking.dropout import Draw, stacked_masks
+from dlexp.engine.stacking.dropout import Draw
+from dlexp.engine.stacking.masks import MaskSource
 from dlexp.engine.stacking.network import StackedNetwork
 from dlexp.engine.stacking.signature import batch_signature
 from dlexp.engine.stacking.task import StackedBatch, StackedTask
@@ -28,7 +29,6 @@ from dlexp.errors import Diverged
 from dlexp.optim.optimizers.adam import step_together
 from dlexp.optim.schedules.base import Schedule
 from dlexp.regularization.penalties import Penalty
-from dlexp.runtime.seed import seed_generator
 from dlexp.types import Batch, Field
 
 
@@ -48,7 +48,7 @@ class RunStack:
         self.task = StackedTask(self.phase, len(updates))
         self._optimizer = _MemberUpdates(self)
         device = self.network.weights[0].device
-        self._generators = [torch.Generator(device) for _ in updates]
+        self._masks = MaskSource(len(updates), device)
         self._without_check: dict[int, tuple[StepRules, StepRules]] = {}
         self._draws: dict[Any, list[list[Draw]]] = {}
         rules = first.rules
@@ -79,6 +79,10 @@ class RunStack:
         for update in updates:
             for optimizer in update.state.optimizers.values():
                 optimizer.load_state_dict(optimizer.state_dict())  # forgets the memory that weights had before
+
+    def end(self) -> None:
+        """Make no more updates."""
+        self._masks.close()
 
     def make(self, updates: Sequence[Update]) -> list[bool]:
         """Make one update of each member; returns which were made.
@@ -158,13 +162,17 @@ class RunStack:
 
     def _batches(self, updates: Sequence[Update]) -> list[StackedBatch]:
         """The micro batches of the stack, with the masks that each member would draw alone."""
-        for generator, update in zip(self._generators, updates, strict=True):
-            seed_generator(generator, phase_seed(update.state, update.rules, (self.phase, 0), update.rules.group.rank))
+        turn, ahead = (self.phase, 0), len(updates[0].micro_batches)
+        seeds, next_seeds = (
+            [phase_seed(update.state, update.rules, turn, update.rules.group.rank, batches) for update in updates]
+            for batches in (0, ahead)
+        )
+        parts = list(zip(*(update.micro_batches for update in updates), strict=True))
+        masks = self._masks.masks(seeds, [self._draws_for(updates, batches) for batches in parts], next_seeds)
         found = []
-        for batches in zip(*(update.micro_batches for update in updates), strict=True):
-            masks = stacked_masks(self._draws_for(updates, batches), self._generators)
+        for batches, own in zip(parts, masks, strict=True):
             inputs = stacked_fields([batch.inputs for batch in batches])
-            found.append(StackedBatch(inputs, None, batches[0].indices, None, tuple(batches), tuple(masks)))
+            found.append(StackedBatch(inputs, None, batches[0].indices, None, batches, tuple(own)))
         return found
 
     def _draws_for(self, updates: Sequence[Update], batches: Sequence[Batch]) -> list[list[Draw]]:

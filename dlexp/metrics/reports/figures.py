@@ -155,6 +155,43 @@ class Forecasts:
 
 
 @dataclass(frozen=True)
+class ClassShares:
+    """Shares of classes in several sets.
+
+    names   C names
+    series  label -> shares (C,)
+    """
+
+    caption: str
+    names: Sequence[str]
+    series: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images of some samples, several beside each other of each.
+
+    versions  one array each: (K, H, W) or (K, H, W, 3) uint8
+    labels    K texts
+    """
+
+    caption: str
+    versions: Sequence[NDArray[np.uint8]]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of a plane.
+
+    series  label -> (N, 2); later ones are drawn over earlier ones
+    """
+
+    caption: str
+    series: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
 class ImagePairs:
     """Samples of the split above what a network makes of them, where they are images.
 
@@ -223,6 +260,9 @@ Figure = (
     | TokenValues
     | AttentionMaps
     | Forecasts
+    | ClassShares
+    | ImageRows
+    | Points
     | ImagePairs
     | Histogram
     | Bars

@@ -19,7 +19,6 @@ from dlexp.models.layers import image_shape, one_norm_2d
 
 __all__ = ["denoiser", "denoising_mlp"]
 
-_SMALLEST_SIDE = 16  # images below it are few numbers, of which fully connected layers make more per second
 _FREQUENCIES = 32
 _NO_TIME = "a denoiser needs the time of each sample beside its inputs. Set task=diffusion"
 
@@ -246,7 +245,7 @@ def denoiser(
     Args:
         input_shape: Shape of a sample: (C, H, W), or (F,) of a table.
         num_classes: K, 0 for data without classes.
-        network: "unet", "mlp", or "auto": a U-Net for images of 16 pixels and more, else an MLP.
+        network: "unet", "mlp", or "auto": a U-Net for images, an MLP for tables.
         channels: Channels of each resolution of a U-Net; each resolution has half the side of the one before.
         blocks: Residual blocks of each resolution on the way down; one more on the way up.
         attention_side: Pixels attend to each other where an image has at most this side; 0 for nowhere.
@@ -257,8 +256,7 @@ def denoiser(
 
     Raises ValueError for a U-Net on a table, more resolutions than the side allows, and heads that do not divide.
     """
-    is_image = len(input_shape) == 3
-    if network == "mlp" or (network == "auto" and (not is_image or min(input_shape[1:]) < _SMALLEST_SIDE)):
+    if network == "mlp" or (network == "auto" and len(input_shape) != 3):
         return denoising_mlp(
             input_shape=input_shape, num_classes=num_classes, hidden=hidden, dropout=dropout, conditional=conditional
         )

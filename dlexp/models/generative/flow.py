@@ -1,6 +1,6 @@
-"""Normalizing flows of affine couplings: an invertible network whose density is exact.
+"""Normalizing flows of couplings: an invertible network whose density is exact.
 
-Source: L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", ICLR 2017.
+Source: L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", ICLR 2017; splines: see `spline`.
 
 Symbols: B batch, D numbers of a sample once flattened, C classes.
 """
@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from dlexp.models.generative.spline import spline
 from dlexp.models.layers import activation as activation_of
 
 __all__ = ["flow"]
@@ -36,48 +37,60 @@ class Step(nn.Module, ABC):
 
 
 class Coupling(Step):
-    """Half of the numbers is scaled and shifted by functions of the other half; the inverse needs the same functions.
+    """Half of the numbers is changed, number by number, by functions of the other half, which the inverse has too.
 
-    y = x for the half that stays, y = x exp(s) + t for the other, with log |det| = sum of s. s is bounded by a learned
-    scale times tanh, so that no step explodes at the start.
+    With `bins` = 0, y = x exp(s) + t, where s is bounded by a learned factor times tanh, so that no step explodes at
+    the start; else y is a monotone spline of x with that many bins. A new coupling is the identity.
 
     Args:
         stays: (D,) bool: the numbers that stay and are read.
-        hidden: Units of the hidden layers of the network that computes s and t.
+        hidden: Units of the hidden layers of the network of these functions.
         activation: Name of its activation.
         num_classes: C, 0 for none: weights of classes are read too.
+        bins: Bins of the splines, 0 for none.
     """
 
     stays: Tensor
 
-    def __init__(self, stays: Tensor, hidden: Sequence[int], activation: str, num_classes: int) -> None:
+    def __init__(self, stays: Tensor, hidden: Sequence[int], activation: str, num_classes: int, bins: int = 0) -> None:
         super().__init__()
         self.register_buffer("stays", stays)
-        size = len(stays)
+        size, self.bins = len(stays), bins
+        self.each = 3 * bins - 1 if bins else 2  # numbers that each number's function has
         widths = [size + num_classes, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out), activation_of(activation)]
-        last = nn.Linear(widths[-1], 2 * size)
+        last = nn.Linear(widths[-1], self.each * size)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(*layers, last)
-        self.bound = nn.Parameter(torch.ones(size))
+        self.bound = nn.Parameter(torch.ones(0 if bins else size))
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D), (B, C) -> (B, D) and log |det| (B,)."""
-        log_scale, shift = self._scale_and_shift(x, classes)
-        return x * log_scale.exp() + shift, log_scale.sum(1)
+        functions = self._functions(x, classes)
+        if self.bins:
+            changed, log_slope = spline(x, functions)
+        else:
+            log_slope = torch.tanh(functions[..., 0]) * self.bound
+            changed = x * log_slope.exp() + functions[..., 1]
+        return torch.where(self.stays, x, changed), (log_slope * ~self.stays).sum(1)
 
     def inverse(self, y: Tensor, classes: Tensor | None = None) -> Tensor:
         """(B, D), (B, C) -> (B, D)."""
-        log_scale, shift = self._scale_and_shift(y, classes)
-        return (y - shift) * (-log_scale).exp()
+        functions = self._functions(y, classes)
+        if self.bins:
+            changed, _ = spline(y, functions, inverse=True)
+        else:
+            changed = (y - functions[..., 1]) * (-torch.tanh(functions[..., 0]) * self.bound).exp()
+        return torch.where(self.stays, y, changed)
 
-    def _scale_and_shift(self, x: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _functions(self, x: Tensor, classes: Tensor | None) -> Tensor:
+        """(B, D, numbers of each function), made of the numbers that stay."""
         read = x * self.stays
-        raw, shift = self.net(read if classes is None else torch.cat([read, classes], 1)).chunk(2, 1)
-        return torch.tanh(raw) * self.bound * ~self.stays, shift * ~self.stays
+        found = self.net(read if classes is None else torch.cat([read, classes], 1))
+        return cast(Tensor, found.unflatten(1, (-1, self.each)))
 
 
 class Scaling(Step):
@@ -170,9 +183,10 @@ def flow(
     input_shape: tuple[int, ...],
     num_classes: int = 0,
     levels: int | None = None,
-    couplings: int = 8,
-    hidden: Sequence[int] = (128, 128),
+    couplings: int = 6,
+    hidden: Sequence[int] = (64, 64),
     activation: str = "silu",
+    bins: int | None = 8,
     conditional: bool = False,
 ) -> Flow:
     """RealNVP: (B, *input_shape) -> log density (B,), and noise (N, D) back to samples.
@@ -187,6 +201,7 @@ def flow(
         couplings: Number of coupling layers.
         hidden: Units of the hidden layers of each coupling.
         activation: Name of their activation.
+        bins: Bins of the splines of a coupling, None for affine couplings.
         conditional: Whether the density is that of a sample given its class.
 
     Raises ValueError for samples of one number, and for classes that the data does not have.
@@ -200,7 +215,7 @@ def flow(
     steps: list[Step] = []
     for number in range(couplings):
         half = _half(input_shape if is_image else (size,), number // 2)
-        steps += [Scaling(size), Coupling(half if number % 2 else ~half, hidden, activation, known)]
+        steps += [Scaling(size), Coupling(half if number % 2 else ~half, hidden, activation, known, bins or 0)]
     return Flow(tuple(input_shape), [*steps, Scaling(size)], Pixels(levels) if is_image else None, known)
 
 

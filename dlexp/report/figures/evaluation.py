@@ -16,11 +16,14 @@ from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
     AttentionMaps,
     Bars,
+    ClassShares,
     ConfusionMatrix,
     Forecasts,
     Histogram,
     ImagePairs,
+    ImageRows,
     Lines,
+    Points,
     RankingCurves,
     ReliabilityDiagram,
     Scatter,
@@ -29,10 +32,12 @@ from dlexp.metrics.reports.figures import (
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.generated.beside_real import class_shares_png, points_over_png
 from dlexp.report.figures.generative.image_pairs import image_pairs_png
 from dlexp.report.figures.generative.values import bars_png, histogram_png
 from dlexp.report.figures.inspection.scatter import scatter_png
 from dlexp.report.figures.labels import cut, short_labels
+from dlexp.report.figures.samples import samples_png
 from dlexp.report.figures.sequences.attention import attention_png
 from dlexp.report.figures.sequences.forecasts import forecasts_png
 from dlexp.report.figures.sequences.tokens import token_values_png
@@ -71,6 +76,12 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return attention_png(figure, split)
         case Forecasts():
             return forecasts_png(figure, split)
+        case ClassShares():
+            return class_shares_png(figure, split)
+        case ImageRows():
+            return samples_png(figure.caption.replace("{split}", split), figure.versions, figure.labels)
+        case Points():
+            return points_over_png(figure, split)
         case ImagePairs():
             return image_pairs_png(figure, split)
         case Histogram():

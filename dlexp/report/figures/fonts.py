@@ -52,6 +52,15 @@ def make_readable(figure: Figure, texts: Sequence[Text]) -> None:
         figure.supxlabel(_NOTE, fontsize="x-small")
 
 
+def font_file(texts: Sequence[str]) -> tuple[str, list[str]]:
+    """A font for a picture of pixels, and the texts that it can show: the first font that has all their characters,
+    else the usual one, with Unicode numbers for those that it lacks."""
+    needed = {ord(c) for text in texts for c in text if c not in _NO_LETTERS}
+    families = (_FIRST, *(name for name in _MORE if name in _installed())) if needed - _letters(_FIRST) else (_FIRST,)
+    whole = next((name for name in families if needed <= _letters(name)), _FIRST)
+    return findfont(FontProperties(family=[whole])), [_numbered(text, _letters(whole)) for text in texts]
+
+
 def _foreign(texts: Sequence[Text]) -> list[Text]:
     """The texts with characters that the default font lacks."""
     usual = _letters(_FIRST)

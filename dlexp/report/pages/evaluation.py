@@ -46,8 +46,12 @@ def _times(count: object) -> str | None:
 
 def _metrics(found: Evaluated) -> list[Html]:
     """All metrics with their intervals, and the reasons for undefined ones."""
-    sure, made, why = (_mapping(found.content.get(key)) for key in ("intervals", "bootstrap", "undefined"))
+    keys = ("intervals", "bootstrap", "undefined", "floors")
+    sure, made, why, real = (_mapping(found.content.get(key)) for key in keys)
     columns, caption = ["metric", "value"], f"Metrics on the {found.split} split."
+    if real:
+        columns.append("real data")
+        caption += " Real data: the same figure with real samples in place of those of the model."
     if made:
         columns.append(f"{100 * made['level']:g} % interval" if isinstance(made.get("level"), float) else "interval")
         caption += " Confidence intervals for the choice of the samples; report.json names the method of each."
@@ -57,6 +61,7 @@ def _metrics(found: Evaluated) -> list[Html]:
         [
             name,
             number(name, value),
+            *([number(name, real[name]) if name in real else ""] if real else ()),
             *([_interval(name, _mapping(sure.get(name)))] if made else ()),
             *([why.get(name)] if why else ()),
         ]

@@ -100,6 +100,7 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 
 
 _WORDS = re.compile(r"[A-Za-z0-9_/]{15,}")  # the name of a metric that is long
+_GIF = b"GIF8"
 _PNG, _BROAD = b"\x89PNG", 1800  # pixels; wider figures are not shrunk to the width of the page
 _COLUMN, _ROW, _MARKED = 'scope="col"', 'scope="row"', 'class="marked"'
 
@@ -231,12 +232,12 @@ def html_table(
 
 
 def picture(png: bytes, alt: str, caption: str, narrow: bytes | None = None) -> Html:
-    """A PNG figure with alternative text `alt`; on a narrow screen `narrow`, or else it can be scrolled."""
-    data = base64.b64encode(png).decode("ascii")
+    """A PNG or GIF figure with alternative text `alt`; on a narrow screen `narrow`, or else it can be scrolled."""
+    data, form = base64.b64encode(png).decode("ascii"), "gif" if png.startswith(_GIF) else "png"
     region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'
     is_broad = png.startswith(_PNG) and int.from_bytes(png[16:20], "big") > _BROAD
     kind = ' class="broad"' if is_broad else ""
-    image = f'<img{kind} src="data:image/png;base64,{data}" alt="{_html(alt)}">'
+    image = f'<img{kind} src="data:image/{form};base64,{data}" alt="{_html(alt)}">'
     if narrow is not None:
         source = f"data:image/png;base64,{base64.b64encode(narrow).decode('ascii')}"
         image = f'<picture><source media="(max-width: 40rem)" srcset="{source}">{image}</picture>'

@@ -24,6 +24,7 @@ from dlexp.report.pages.html import (
 )
 from dlexp.report.pages.notices import notices
 from dlexp.report.pages.run_contents import RunStory
+from dlexp.report.pages.samples import samples_section
 from dlexp.text.quoting import command
 from dlexp.text.time_format import readable, spoken
 
@@ -57,6 +58,7 @@ def run_page(story: RunStory, version: str) -> str:
         Section("Notices", (bullet_list(found),) if (found := notices(story)) else ()),
         diagnosis_section(story),
         Section("Curves", _curves(story)),
+        samples_section(story),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
         Section("Inspection", _inspected(story)),

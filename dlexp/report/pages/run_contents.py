@@ -81,6 +81,8 @@ class RunStory:
         explained: Explanations, by method.
         diagnosis: doctor.json, {} if the run was not examined.
         watched: Findings of doctor.jsonl, made while the run trained.
+        samples: Name -> PNG or GIF of samples/: epoch_N for the last epoch with one, animation, and those of
+            `dlexp sample`.
     """
 
     name: str
@@ -101,6 +103,7 @@ class RunStory:
     explained: Sequence[Explained] = ()
     diagnosis: Mapping[str, Any] = field(default_factory=dict)
     watched: Sequence[Mapping[str, Any]] = ()
+    samples: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def monitor(self) -> str:

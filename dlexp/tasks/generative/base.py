@@ -60,13 +60,13 @@ class ExportedPart:
     """What `dlexp export` writes of a model whose use is not to read inputs.
 
     Attributes:
-        network: (B, *input_shape) -> a tensor.
-        input_shape: Of one sample of its input.
+        network: (B, *input_shape) -> a tensor; or several such arguments by name.
+        input_shape: Of one sample of its input, or of each argument, in their order.
         what: Meaning of input and output.
     """
 
     network: nn.Module
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
     what: str
 
 

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -269,6 +269,19 @@ class VariationalAutoencoding(GenerativeTask):
             source = generator(sampling.seed, "class of a sample", index)
             drawn[row, torch.multinomial(shares, 1, generator=source)] = 1.0
         return drawn
+
+
+class _Decoder(nn.Module):
+    """The half of a network that makes samples: (N, Z), (N, C) -> expected inputs (N, *shape)."""
+
+    def __init__(self, network: Variational, likelihood: OutputDistribution) -> None:
+        super().__init__()
+        self.network = cast(nn.Module, network)
+        self._likelihood = likelihood
+
+    def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
+        """(N, Z), (N, C) -> (N, *shape)."""
+        return self._likelihood.mean(cast(Variational, self.network).decode(latents, classes))
 
 
 def _iwae(

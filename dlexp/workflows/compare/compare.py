@@ -36,6 +36,7 @@ from dlexp.workflows.compare.measure import Measure
 from dlexp.workflows.compare.named_metrics import shared_name
 from dlexp.workflows.compare.predictions import is_paired, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
+from dlexp.workflows.compare.sample_figures import direction, refuse_other_samples, usual_metric
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
@@ -162,7 +163,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
             raise
         answer = _over_seeds(groups, names, str(error))
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
-    notes += _notes(answer, one_configuration, options.metric)
+    notes += _notes(answer, one_configuration, options.metric or usual_metric(read, options.split))
     return Comparison(
         summaries,
         tuple(settings),
@@ -197,17 +198,19 @@ class _Answer:
 
 def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
     """All pairs of groups: over samples where the metric is a mean of them, otherwise over the seeds."""
-    runs, metric = [run for group in groups for run in group], options.metric
+    runs = [run for group in groups for run in group]
+    metric = options.metric or usual_metric(runs, options.split)
     if (
         metric is None
         or is_paired(runs, metric, options.split)
         or not (found := shared_name(runs, metric, options.split))
     ):
         return _over_samples(groups, names, options)
-    if metric not in runs[0].directions:
+    if direction(runs[0], metric) is None:
         rule = "its direction is unknown"
         remedy = "Train with mode: max or mode: min in metrics."
         raise ConfigError.one("--metric", metric, rule, remedy, code="missing-value")
+    refuse_other_samples(runs, found)
     answer = _over_seeds(groups, names, "", found)
     if not answer.pairs:
         rule = "is no mean over samples, so it is compared over seeds: every configuration requires two"
@@ -318,7 +321,7 @@ def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], wh
     ):
         return _Answer("", True, 0, (), unpaired=why)
     name = monitor.partition("/")[2]
-    measure = Measure(name, runs[0].directions.get(name) == "max")
+    measure = Measure(name, direction(runs[0], name) == "max")
     found = [np.asarray([run.metrics[monitor] for run in group]) for group in groups]
     order = _places([float(values.mean()) for values in found], measure.maximize)
     level = 1 - (1 - _LEVEL) / len(order)

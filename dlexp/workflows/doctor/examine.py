@@ -16,17 +16,19 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Trace, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, RunSettings, Start, Trace, Twin, Twins
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.text.quoting import command, value
 from dlexp.workflows.doctor.examined import Examined
-from dlexp.workflows.doctor.history import read_history
+from dlexp.workflows.doctor.history import is_trial, read_history
+from dlexp.workflows.doctor.trial_configs import configured_by
 from dlexp.workflows.doctor.trials import Trials
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 
+_NEEDED = ("trainer.epochs",)  # the schedule, and what a trial is compared with, are of this length
 _BRIEF_SECONDS = 25.0  # of the trials of a pre-flight, before the last one
 
 
@@ -75,7 +77,7 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     config = load_saved(run / "config.yaml", dict(request.changes))
     bundle = data_as_in(run, config, request.trusted)
     examined, notes = _at_start(config, request, bundle)
-    check_evaluated(run, examined.experiment, request.changes, request.allow_changes)
+    check_evaluated(run, examined.experiment, request.changes, request.allow_changes, _NEEDED)
     updates = request.updates or examined.trial_updates()
     knows_start = not notes
     if knows_start:
@@ -85,17 +87,29 @@ def case_of_run(run: RunDir, catalog: Catalog, request: ExamineRequest) -> Case:
     end, last, stored = _at_end(run, config, request, bundle, notes)
     notes += _unfinished(run)
 
-    def configure(words: tuple[str, ...]) -> RunConfig:
+    def compose(words: tuple[str, ...]) -> RunConfig:
         return repeat(run.path, with_changes(request.words, words), catalog)[0]
 
-    twin = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, say=request.say)
-    history = read_history(run, config)
+    configure = configured_by(config, compose)
+    facts, history = examined.facts(), read_history(run, config)
+    both, say = (start, end), request.say
+    twin: Twins = Trials(configure, request.trusted, bundle, updates=updates, stored=stored, measured=both, say=say)
+    if facts.phases > 1:
+        twin, notes = _no_trials, [*notes, _of_phases(facts)]
     constant, ideal = examined.constant_loss(), examined.ideal()
-    return Case(examined.facts(), bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
+    return Case(facts, bundle, twin, start, first, end, last, history, tuple(notes), constant, ideal)
+
+
+def _of_phases(facts: RunSettings) -> str:
+    return (
+        f"no trials were made: an update has {facts.phases} phases, whose losses need not fall as the run gets better"
+    )
 
 
 def _unfinished(run: RunDir) -> list[str]:
     """A note where more epochs may follow those that are judged."""
+    if is_trial(run):
+        return [f"a trial of a study keeps no weights; to train it again: {command('train', '--from', run.path)}"]
     status = run.status()
     done = f"after {status.epoch} of {counted(status.epochs, 'epoch')}"
     if status.state == "running":
@@ -113,31 +127,34 @@ def case_of_words(words: Sequence[str], catalog: Catalog, request: ExamineReques
         DataError: The data cannot be used.
     """
     request.say("data and network")
-    examined = Examined.prepared(load(tuple(words), catalog), request.trusted, None)
+    config = load(tuple(words), catalog)
+    examined = Examined.prepared(config, request.trusted, None)
     bundle = examined.experiment.bundle
     enough = request.updates or examined.trial_updates()
     updates = min(enough, examined.brief_updates()) if request.is_brief else enough
     request.say(f"the first {counted(updates, 'update')}")
     start, first = examined.measure(), examined.train(updates)
-    constant, ideal = examined.constant_loss(), examined.ideal()
-    if updates < enough:
+    constant, ideal, facts = examined.constant_loss(), examined.ideal(), examined.facts()
+    if updates < enough or facts.phases > 1:
         note = f"no trials were made: {counted(enough, 'update')} of this network take longer than a pre-flight"
-        return Case(
-            examined.facts(), bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal
-        )
+        note = note if facts.phases == 1 else _of_phases(facts)
+        return Case(facts, bundle, _no_trials, start, first, notes=(note,), constant_loss=constant, ideal=ideal)
 
-    def configure(changed: tuple[str, ...]) -> RunConfig:
+    def compose(changed: tuple[str, ...]) -> RunConfig:
         return load(with_changes(words, changed), catalog)
 
+    configure = configured_by(config, compose)
     seconds = _BRIEF_SECONDS if request.is_brief else inf
-    twin = Trials(configure, request.trusted, bundle, updates=updates, say=request.say, seconds=seconds)
-    return Case(examined.facts(), bundle, twin, start, first, constant_loss=constant, ideal=ideal)
+    twin = Trials(
+        configure, request.trusted, bundle, updates=updates, measured=(start,), say=request.say, seconds=seconds
+    )
+    return Case(facts, bundle, twin, start, first, constant_loss=constant, ideal=ideal)
 
 
 def _no_trials(
     *words: str, start: Start = "initial", updates: int | None = None, change: NetworkChange | None = None
 ) -> Twin:
-    return Twin(words, problem="trials take too long")
+    return Twin(words, problem="no trials are made")
 
 
 def with_changes(words: Sequence[str], changed: Sequence[str]) -> tuple[str, ...]:
@@ -170,7 +187,8 @@ def _at_end(
         return None, None, None
     if saved is None:
         is_new = run.status().epoch == 0
-        notes.append(f"no weights are stored: {'the run has finished no epoch' if is_new else 'they were removed'}")
+        if not is_trial(run):
+            notes.append(f"no weights are stored: {'the run has finished no epoch' if is_new else 'they were removed'}")
         return None, None, None
     examined, _ = _at_start(config, request, bundle)
     try:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,16 @@ from dlexp.config.schema.tree import leaves
 from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches
-from dlexp.diagnosis.case import IdealLosses, NetworkChange, NetworkMeasure, OutputMeasure, RunSettings, Trace
+from dlexp.diagnosis.case import (
+    IdealLosses,
+    NetworkChange,
+    NetworkMeasure,
+    OutputMeasure,
+    RunSettings,
+    Trace,
+    TrialMeasure,
+)
+from dlexp.diagnosis.layer_measures import ActivationMeasure
 from dlexp.diagnosis.measures.activations import measure_activations
 from dlexp.diagnosis.measures.constant_output import constant_loss, ideal_losses
 from dlexp.diagnosis.measures.memory import measure_memory
@@ -36,6 +44,7 @@ from dlexp.runtime.seed import kept_randomness, order
 from dlexp.runtime.signals import NeverStop
 from dlexp.specs import ClassSpec
 from dlexp.types import Batch
+from dlexp.workflows.prepare.in_memory import Nowhere
 from dlexp.workflows.prepare.initial_weights import prepared
 
 _BATCHES = 4  # of training samples that layers and gradients are looked at with
@@ -49,13 +58,6 @@ _FEWEST_SAMPLES = 32
 _FEWEST_UPDATES = 3
 _OF_TIME = ("seconds", "samples_per_s")
 _LEAST_UPDATES, _MOST_UPDATES = 50, 600
-
-
-class Nowhere:
-    """Checkpoints that are not kept."""
-
-    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """Keep nothing."""
 
 
 @dataclass
@@ -107,6 +109,7 @@ class Examined:
             config.trainer.epochs,
             self.experiment.num_parameters,
             type(loss).__name__,
+            len(self.experiment.task.phases),
         )
 
     def measure(self) -> NetworkMeasure:
@@ -118,10 +121,22 @@ class Examined:
         parameters = measure_parameters(self.networks, sampled, self.initial, experiment.freezing.until)
         layers, losses = measure_layers(self.networks, sampled), measure_losses(self.networks, sampled)
         train, val = self._outputs("train"), self._outputs("val")
-        few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
-        many = replace(sampled, batches=self._evaluated("train")) if few else sampled
-        activations, memory = measure_activations(self.networks, many), measure_memory(self.networks, sampled)
+        activations, memory = self._activations(sampled), measure_memory(self.networks, sampled)
         return NetworkMeasure(layers, parameters, train, val, losses, activations, memory)
+
+    def outcome(self, *, watches_units: bool) -> TrialMeasure:
+        """What rules ask of the weights of a trial: a small part of `measure`."""
+        found = TrialMeasure(self._outputs("train"), self._outputs("val"))
+        if not watches_units:
+            return found
+        sampled = Sampled(self.experiment.task, self.experiment.config.seed, self._training_batches(), 0)
+        return replace(found, activations=self._activations(sampled))
+
+    def _activations(self, sampled: Sampled) -> list[ActivationMeasure]:
+        few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
+        return measure_activations(
+            self.networks, replace(sampled, batches=self._evaluated("train")) if few else sampled
+        )
 
     def constant_loss(self) -> float | None:
         """The loss of the best equal outputs for the training samples that `measure` evaluates."""

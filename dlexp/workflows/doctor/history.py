@@ -6,6 +6,7 @@ from contextlib import suppress
 from math import isfinite, nan
 
 from dlexp.artifacts.checkpoints.crash_capsule import capsules
+from dlexp.artifacts.files.reading import is_file
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir, Status
 from dlexp.artifacts.runs.run_files import read_run_file
@@ -20,10 +21,18 @@ def read_history(run: RunDir, config: RunConfig) -> History:
     """The rows of metrics.csv, and how the run ended."""
     names, rows = read_metrics(run / "metrics.csv")
     columns = {name: [float(row[name]) if row[name] else nan for row in rows] for name in names}
-    status = run.status()
-    ending = _ending(status)
+    ending = _ending_of_trial(run) if is_trial(run) else _ending(run.status())
     failed_at = _failed_at(run) if ending == "not finite" else None
     return History(columns, ending, _best(columns.get(config.monitor, []), config.maximize), failed_at)
+
+
+def is_trial(run: RunDir) -> bool:
+    """Whether a directory is that of a trial of a study that has ended."""
+    return is_file(run / "result.json") and not is_file(run / "status.json")
+
+
+def _ending_of_trial(run: RunDir) -> str:
+    return "interrupted" if read_run_file(run / "result.json").get("pruned") else "finished"
 
 
 def _ending(status: Status) -> str:

@@ -187,8 +187,9 @@ def _rates(config: RunConfig, examined: Examined, pace: Pace, request: ExamineRe
     """The range test of the learning rate, in memory; a text says why there is none."""
     if "lr" not in config.optim.arguments:
         return f"optim={config.optim.option} has no learning rate"
-    if config.optim_phases:
-        return "the phases have rates of their own"
+    phases = len(examined.experiment.task.phases)
+    if phases > 1:
+        return f"the task has {phases} phases, whose losses do not fall as one"
     steps = min(_SWEEP_STEPS, int(_SWEEP_SECONDS / max(pace.seconds, 1e-9)))
     if steps < _FEWEST_STEPS:
         return f"{_FEWEST_STEPS} updates take {_FEWEST_STEPS * pace.seconds:.0f} s; see dlexp lr-find"

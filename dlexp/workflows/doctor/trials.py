@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 
-from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.diagnosis.case import NetworkChange, Start, Twin
+from dlexp.diagnosis.case import NetworkChange, NetworkMeasure, Start, Twin
 from dlexp.errors import DlexpError
 from dlexp.findings import counted
 from dlexp.workflows.doctor.examined import Examined
-
-Configure = Callable[[tuple[str, ...]], RunConfig]
+from dlexp.workflows.doctor.trial_configs import Configure
 
 
 class Trials:
@@ -33,6 +31,7 @@ class Trials:
         *,
         updates: int,
         stored: Path | None = None,
+        measured: Sequence[NetworkMeasure | None] = (),
         say: Callable[[str], None] = lambda text: None,
         seconds: float = inf,
     ) -> None:
@@ -43,12 +42,15 @@ class Trials:
             bundle: The data, used where no word changes them.
             updates: Updates of a twin for which nothing else is asked.
             stored: The checkpoint that twins from the stored state start with.
+            measured: The run itself at its start, None if that is unknown, and at its end.
             say: Receives what is being trained.
             seconds: After which no more twins are trained.
         """
         self.updates = updates
         self._configure, self._trusted, self._bundle, self._stored = configure, tuple(trusted), bundle, stored
         self._say, self._left, self.left_out = say, seconds, 0
+        self._knows_start = bool(measured) and measured[0] is not None
+        self._watches_units = any(one.dead for found in measured if found is not None for one in found.activations)
         self._made: dict[tuple[tuple[str, ...], int, str], Twin] = {}
 
     def __call__(
@@ -77,9 +79,10 @@ class Trials:
             config = self._configure(words)
             bundle = None if any(_changes_data(word) for word in words) else self._bundle
             examined = Examined.prepared(config, self._trusted, bundle, change)
-            before = examined.measure()
+            needs_start = not self._knows_start and not words and change is None
+            before = examined.outcome(watches_units=False) if needs_start else None
             trace = examined.train(updates)
-            return Twin(words, trace, before, examined.measure())
+            return Twin(words, trace, before, examined.outcome(watches_units=self._watches_units))
         except DlexpError as error:  # the change does not fit this run: the rule looks for other evidence
             return Twin(words, problem=str(error))
         except Exception as error:  # code of one's own that a change or another value of its key does not fit

@@ -21,6 +21,8 @@ from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.anomalies import with_anomalies
 from dlexp.workflows.evaluate.attention import with_attention_maps
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
+from dlexp.workflows.evaluate.generated.report import refuse_request, with_samples
+from dlexp.workflows.evaluate.generated.samples import SampleRequest
 from dlexp.workflows.evaluate.reconstructions import with_reconstructions
 from dlexp.workflows.evaluate.texts import with_mistaken_texts
 from dlexp.workflows.evaluate.through_time import with_gradient_through_time
@@ -30,6 +32,7 @@ from dlexp.workflows.run_record.restore import load_eval_weights
 
 SCHEMA = 5  # of report.json
 _USUAL = Resampling()
+_NO_WISHES, _NO_SAMPLES = SampleRequest(), SampleRequest(count=0)
 
 
 def evaluate_run(
@@ -41,10 +44,12 @@ def evaluate_run(
     *,
     allow_changes: bool = False,
     resampling: Resampling = _USUAL,
+    samples: SampleRequest = _NO_WISHES,
 ) -> dict[str, Any]:
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
-    Other data are read as the run reads its own, their classes matched by name.
+    Other data are read as the run reads its own, their classes matched by name. A generative run makes `samples`, which
+    are measured beside real data.
     Raises ConfigError when there is no such run or its configuration was edited, DataError when its data have changed
     (both unless `allow_changes`) or hold a class that the run does not know, DlexpError when it has no such checkpoint
     or one of another model.
@@ -55,6 +60,7 @@ def evaluate_run(
         experiment = assemble(config, trusted, data_as_in(run, config, trusted))
         changed = check_evaluated(run, experiment, changes, allow_changes)
         load_eval_weights(run, experiment, checkpoint)
+        refuse_request(experiment, samples)
         report_state = experiment.metrics.report_state()
         result = evaluate(
             experiment.task,
@@ -64,7 +70,7 @@ def evaluate_run(
             report_state,
             seed=config.seed,
         )
-        return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
+        return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling, samples)
 
 
 def write_evaluation(
@@ -74,6 +80,7 @@ def write_evaluation(
     result: Evaluation,
     changed: Sequence[Change] = (),
     resampling: Resampling = _USUAL,
+    samples: SampleRequest = _NO_SAMPLES,
 ) -> dict[str, Any]:
     """Write eval/<split>/: report.json, the tables and the figures of the task's report; returns report.json.
 
@@ -84,6 +91,7 @@ def write_evaluation(
         result: of an evaluation with `task.report_state()`.
         changed: changes since the run was trained.
         resampling: how the intervals of the metrics are made.
+        samples: those that a generative run makes to be measured; by default none.
     """
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
@@ -92,6 +100,7 @@ def write_evaluation(
     report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
     report = with_reconstructions(with_attention_maps(report, experiment, split), experiment, split)
     report = with_anomalies(report, run, experiment, what, resampling)
+    report = with_samples(report, experiment, split, samples, resampling)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,

@@ -30,11 +30,13 @@ _MADE = (
     "residuals*",
     "attention-*",
     "gradient_through_time",
+    *("generated", "nearest_training", "class_shares"),
     "reconstructions",
     "scores",
     "latents",
     "kl",
 )
+_TABLES = ("generated", "nearest_training", "class_shares")  # the same for tables that an evaluation may leave out
 _SPLIT = "{split}"
 
 
@@ -58,6 +60,9 @@ def write_tables(folder: Path, report: Report) -> None:
     """<name>.csv for each table of the report."""
     for name, table in report.tables.items():
         write_csv(folder / f"{name}.csv", table.header, table.rows)
+    for name in _TABLES:
+        if name not in report.tables:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
 
 
 def write_figures(folder: Path, split: str, bundle: DataBundle, report: Report) -> dict[str, list[str]]:

@@ -30,16 +30,15 @@ from dlexp.workflows.explain.question import (
     decoded_outputs,
     losses_of,
     part_names,
-    positions_of,
     removable_parts,
     sample_losses,
-    samples_at,
     worst_positions,
 )
 from dlexp.workflows.explain.request import ExplainRequest, check_request
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_eval_weights
+from dlexp.workflows.split_rows import positions_of, samples_at
 
 _MOST_SHUFFLED = 5000  # samples of a split for permutation importance
 _LARGE_ERROR = 0.01  # completeness error of integrated gradients over the change of the score

@@ -5,7 +5,7 @@ Symbols: B samples, C classes, O outputs, S the shape of a sample, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.assemble.experiment import Experiment
-from dlexp.data.loaders import EvalBatches
 from dlexp.data.tables.features.encodings import encoded_columns
 from dlexp.errors import ConfigError
 from dlexp.explain.methods import Subject
@@ -25,6 +24,7 @@ from dlexp.specs import ClassSpec, ImageSpec, LabelSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.text.nearest import nearest_name
 from dlexp.types import Batch, Field, Sequences, as_tensor
+from dlexp.workflows.split_rows import samples_at
 
 _BASELINE_SAMPLES = 1000  # training samples whose mean is the baseline
 _TINY = 1e-12  # below every probability that a loss is computed from
@@ -145,26 +145,6 @@ def sample_losses(experiment: Experiment, batch: Batch, outputs: Tensor) -> tupl
     if bool(((outputs.sum(1) - 1).abs() < 1e-4).all()) and bool((outputs >= 0).all()):
         return -right.clamp(min=_TINY).log(), "log loss"
     return outputs.amax(1) - right, "score of the predicted class less that of the true one"
-
-
-def samples_at(experiment: Experiment, split: str, positions: Sequence[int]) -> Batch:
-    """The samples at some positions of a split, as the network gets them."""
-    few = experiment.bundle.with_split_subset(split, torch.tensor(list(positions), dtype=torch.int64))
-    return next(iter(EvalBatches(few, split, len(positions), experiment.device)))
-
-
-def positions_of(experiment: Experiment, split: str, rows: Sequence[int]) -> list[int]:
-    """Where samples with these numbers are in a split. Raises ConfigError for all that are not there."""
-    places = {name: part.indices.tolist() for name, part in experiment.bundle.splits.items()}
-    known = {number: position for position, number in enumerate(places[split])}
-    lacking = [row for row in rows if row not in known]
-    if lacking:
-        elsewhere = [name for name, numbers in places.items() if set(lacking) <= set(numbers)]
-        some = f"such as {', '.join(str(number) for number in places[split][:3])}"
-        remedy = f"Add --split {elsewhere[0]}" if elsewhere else f"Use a number of the split, {some}."
-        shown = ", ".join(str(row) for row in lacking)
-        raise ConfigError.one("ROW", shown, f"is no sample of the {split} split", remedy, code="not-found")
-    return [known[row] for row in rows]
 
 
 def worst_positions(experiment: Experiment, split: str, count: int) -> list[int]:

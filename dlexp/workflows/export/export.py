@@ -277,7 +277,7 @@ def _compared(
     for inputs, expected in zip(*samples, strict=True):
         if expected.isnan().any():
             raise DlexpError(
-                f"the network of the run returns NaN for some of {len(inputs)} samples. Nothing was written. "
+                f"the network of the run returns NaN for some of {len(expected)} samples. Nothing was written. "
                 "Train the run again, or name samples with finite outputs with --samples",
                 code="diverged",
             )
@@ -286,7 +286,7 @@ def _compared(
         finite = expected.isfinite()
         if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
             raise DlexpError(
-                f"the exported network returns outputs of shape {tuple(found.shape)} for {len(inputs)} samples, "
+                f"the exported network returns outputs of shape {tuple(found.shape)} for {len(expected)} samples, "
                 f"expected {tuple(expected.shape)} with the same infinite values. Nothing was written.",
                 code="incompatible-weights",
             )
@@ -303,7 +303,7 @@ def _compared(
         )
     return {
         "on": "the samples of --samples" if request.samples else "random inputs",
-        "batches": [len(inputs) for inputs in samples[0]],
+        "batches": [len(answers) for answers in samples[1]],
         "largest_difference": largest,
         "largest_output": scale,
         "in": "the unit of the outputs" if unit is None else "standard deviations of each target, from its mean",

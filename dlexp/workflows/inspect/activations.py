@@ -1,4 +1,4 @@
-"""Distributions of the outputs of each layer, with saturated and dead units."""
+"""Distributions of the outputs of each layer and activation, with saturated and dead units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from dlexp.diagnosis.measures.activations import ActivationUnits
+from dlexp.networks.inspection.activations import watched_activations
 from dlexp.networks.inspection.outputs import innermost, layers_of, recording
 from dlexp.networks.inspection.statistics import ActivationStatistics
 from dlexp.types import Batch, Sequences
@@ -19,13 +21,13 @@ Figures = tuple[dict[str, Callable[[], bytes]], dict[str, Any]]
 
 def inspect_activations(loaded: LoadedRun, request: InspectRequest) -> Figures:
     """A figure of all layers, and their numbers; padded positions of sequences are left out."""
-    layers = innermost(layers_of(loaded.experiment.networks))
-    statistics = ActivationStatistics()
+    networks = loaded.experiment.networks
+    layers = innermost(layers_of(networks))
+    statistics, units = ActivationStatistics(), ActivationUnits()
     current: list[Batch] = []
 
     def receive(name: str, module: nn.Module, output: Tensor) -> None:
-        inputs = current[-1].inputs if current else None
-        statistics.add(name, module, output, inputs.mask if isinstance(inputs, Sequences) else None)
+        statistics.add(name, type(module).__name__, output, _mask(current[-1]) if current else None)
 
     def noted() -> Any:
         for batch in loaded.batches(request.split, request.samples):
@@ -33,10 +35,23 @@ def inspect_activations(loaded: LoadedRun, request: InspectRequest) -> Figures:
             yield batch
 
     count = 0
-    with recording(layers, receive):
+    with recording(layers, receive), watched_activations(networks) as calls:
         for batch in loaded.compute(noted()):
             count += len(batch)
-    facts = {name: layer.as_dict() for name, layer in statistics.layers.items()}
+            units.add(calls, batch)
+            for call in calls:
+                if call.place not in layers and call.slope is not None:  # a function, of which no module tells
+                    statistics.add(call.place, call.function, call.output, _mask(batch))
+            calls.clear()
+    nothing = {"saturated": None, "units": None, "dead_units": None}
+    facts = {name: {**layer.as_dict(), **nothing} for name, layer in statistics.layers.items()}
+    for found in units.measures():
+        if found.place in facts and found.units:
+            facts[found.place] |= {
+                "saturated": found.saturated,
+                "units": found.units,
+                "dead_units": found.dead + found.constant,
+            }
     panels = {name: {"": np.concatenate(layer.values)} for name, layer in statistics.layers.items()}
     notes = {name: _note(each) for name, each in facts.items()}
 
@@ -47,6 +62,10 @@ def inspect_activations(loaded: LoadedRun, request: InspectRequest) -> Figures:
         return distributions_png(title, panels, "output", notes)
 
     return {"activations": draw}, {"samples": count, "layers": facts}
+
+
+def _mask(batch: Batch) -> Tensor | None:
+    return batch.inputs.mask if isinstance(batch.inputs, Sequences) else None
 
 
 def _note(facts: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ class _Reader:
         return (lines[0], [line for line in lines[1:] if len(line) == len(lines[0])]) if lines else None
 
     def picture(self, name: str) -> bytes | None:
-        """The bytes of a PNG file, None if it does not exist or the page would become too large."""
+        """The bytes of a PNG or GIF file, None if it does not exist or the page would become too large."""
         try:
             content = read_bytes(self.folder / name)
         except FileNotFoundError:
@@ -82,7 +82,7 @@ class _Reader:
         except OSError as error:
             self.problems.append(f"cannot read {name}: {error.strerror}")
             return None
-        if not content.startswith(b"\x89PNG"):
+        if not content.startswith((b"\x89PNG", b"GIF8")):
             self.problems.append(f"{name} is not a PNG file.")
             return None
         if len(content) > self.room:
@@ -131,7 +131,17 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         inspected=inspected,
         diagnosis=reader.json("doctor.json"),
         watched=_watched(reader.text("doctor.jsonl")),
+        samples=_samples(reader),
     )
+
+
+def _samples(reader: _Reader) -> dict[str, bytes]:
+    """The last picture that was made while the run trained, the animation of all, and those of `dlexp sample`."""
+    made = sorted(path.stem for path in reader.folder.glob("samples/epoch_*.png") if not is_temporary(path))
+    places = {name: f"samples/{name}.png" for name in made[-1:]} | {"animation": "samples/samples.gif"}
+    places |= {mode: f"samples/{mode}.png" for mode in ("samples", "interpolation", "reconstruction", "traversal")}
+    found = {name: reader.picture(place) for name, place in places.items()}
+    return {name: picture for name, picture in found.items() if picture is not None}
 
 
 def _watched(text: str) -> list[dict[str, Any]]:

@@ -104,7 +104,9 @@ def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:
     return f"{run.path} has already finished ({epoch} epochs). {how}"
 
 
-def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
+def check_evaluated(
+    run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool, needed: Collection[str] = ()
+) -> list[Change]:
     """The changes since the run was trained, for an evaluation.
 
     Args:
@@ -112,6 +114,7 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
         experiment: The experiment as it is now.
         changed: The keys that are overridden; with data.path or data.folder, other data is intended.
         allowed: Whether changed data and an edited configuration are allowed.
+        needed: Keys that a run may change when it is resumed, and that decide what is found here.
 
     Raises:
         DataError: The data has changed unintentionally, or has other classes or targets.
@@ -129,7 +132,7 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
             remedy=f"Restore the data, or add {FLAG} to evaluate on the changed data.",
             code="data-changed",
         )
-    return [*data, *_changes(before, now, meant), *_used(run, experiment, (before, now), changed, allowed)]
+    return [*data, *_changes(before, now, meant), *_used(run, experiment, (before, now), changed, allowed, needed)]
 
 
 def check_used(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
@@ -153,9 +156,10 @@ def _used(
     states: tuple[Mapping[str, Any], Mapping[str, Any]],
     changed: Collection[str],
     allowed: bool,
+    needed: Collection[str] = (),
 ) -> list[Change]:
     before, now = states
-    config = _of_config(before, experiment, {*changed, *CHANGEABLE})
+    config = _of_config(before, experiment, {*changed, *CHANGEABLE} - set(needed))
     if config and not allowed:
         why = "the weights depend on the old value"
         raise ConfigError([_refused(change, run, why) for change in config])

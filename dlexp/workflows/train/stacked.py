@@ -113,7 +113,7 @@ class _Runs:
     def _course(self, number: int) -> Course[dict[str, Any]]:
         """The course of a run, which reads its data only if no run before it has."""
         job = self._jobs[number]
-        request = job.request
+        request = replace(job.request, together=len(self._jobs))
         if request.bundle is None and self._bundle is not None and self._bundle[0].data == job.config.data:
             request = replace(request, bundle=self._bundle[1])
 

@@ -36,10 +36,11 @@ from dlexp.workflows.epoch_line import epoch_line
 from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
-from dlexp.workflows.reporter import Reporter, unbroken
+from dlexp.workflows.reporter import Reporter, RunFacts, unbroken
 from dlexp.workflows.run_record.anomaly_threshold import measure_threshold
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
+from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_animation
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
@@ -59,6 +60,7 @@ class Request:
         changes: The changes relative to the run that it repeats.
         allow_changes: Whether runs of a group are resumed even if code, package versions or hardware have changed.
         bundle: The data, None to read it.
+        together: Number of runs that are trained in turn, of which this is one.
     """
 
     overrides: tuple[str, ...]
@@ -68,6 +70,7 @@ class Request:
     changes: tuple[Change, ...] = ()
     allow_changes: bool = False
     bundle: DataBundle | None = None
+    together: int = 1
 
 
 def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def training(
     setup = prepare_training(
         experiment
     )  # before creating a directory: optimizer and schedule may have invalid settings
+    check_sample_pictures(experiment)
     run = RunDir.create("train", config.run_name, request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
@@ -107,7 +111,7 @@ def training(
         run.list_elsewhere(reporter.say)
         say_changes(request.changes, reporter)
         on_ready(experiment, run)
-        return (yield from _run(run, experiment, setup, reporter, stop))
+        return (yield from _run(run, experiment, setup, reporter, stop, together=request.together))
 
 
 def resume(
@@ -162,6 +166,7 @@ def resuming(
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
         changed = check_resume_drift(run, experiment, request.allow_changes, reporter.say)
         setup = prepare_training(experiment)
+        check_sample_pictures(experiment)
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
                 setup.state.load_state_dict(saved)
@@ -170,7 +175,7 @@ def resuming(
         run.point_latest()
         run.list_elsewhere(reporter.say)
         on_ready(experiment, run)
-        return (yield from _run(run, experiment, setup, reporter, stop, saved))
+        return (yield from _run(run, experiment, setup, reporter, stop, saved, request.together))
 
 
 def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:
@@ -187,6 +192,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     check_loggers(config)
     experiment = prepared(with_placeholders(config), trusted)
     setup = prepare_training(experiment)
+    check_sample_pictures(experiment)
     state = setup.state
     begun = time.perf_counter()
     state.train_mode()
@@ -206,6 +212,7 @@ def _run(
     reporter: Reporter,
     stop: StopRequest,
     saved: Mapping[str, Any] | None = None,
+    together: int = 1,
 ) -> Course[dict[str, Any]]:
     """Train in a locked directory; returns the summary. `saved` is the loaded checkpoint, None for a new run."""
     config, reporter = experiment.config, unbroken(reporter, stop)
@@ -227,18 +234,16 @@ def _run(
                 _recorder(run, log, loggers, config),
                 undefined_epochs(say),
                 *watchers(run, setup, say),
+                *sample_pictures(run, setup, say),
                 reporter.observe,
             ),
             recovery=_recovery(run, experiment, log, say),
         )
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
-        header = run_facts(run, experiment, state, len(setup.batches))
-        texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
-        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
-        reporter.begin(header)
+        reporter.begin(_header(run, setup, log))
         try:
-            with BackgroundCheckpoints(store) as checkpoints:
+            with BackgroundCheckpoints(store, together) as checkpoints:
                 try:
                     reason = yield from course(plan, state, checkpoints, stop)
                 finally:
@@ -258,6 +263,15 @@ def _run(
         if graphs:
             log.say(graphs.counts.text())
         return _finish(run, setup, store, loggers, reason, _both(log.say, reporter.say))
+
+
+def _header(run: RunDir, setup: TrainingSetup, log: MetricsLog) -> RunFacts:
+    """What a run begins with, which its log has as well."""
+    state = setup.state
+    header = run_facts(run, setup.experiment, state, len(setup.batches))
+    texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
+    log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
+    return header
 
 
 def _advise(error: Diverged, run: RunDir) -> None:
@@ -285,6 +299,7 @@ def _finish(
         say(said)
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
+    write_animation(run, pictures)
     summary = {
         "run": str(run.path),
         "reason": reason,

@@ -12,7 +12,7 @@ from typing import Any
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.files.reading import is_file, read_text
-from dlexp.artifacts.files.writing import write_json, write_text
+from dlexp.artifacts.files.writing import finite_or_none, write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment, assemble, build_data, build_loss, build_task
@@ -22,6 +22,8 @@ from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.diagnosis.rules.while_training import HOPELESS
+from dlexp.diagnosis.verdict import Verdict
 from dlexp.engine.loop import Course, EpochRecord, StepRecord, course, follow
 from dlexp.engine.stacking.lockstep import Lockstep, Outcome, StackPlan
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
@@ -29,6 +31,7 @@ from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import SharedStop, StopRequest
+from dlexp.workflows.epoch_watch import EpochWatch
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 
 _SAVE_SECONDS = 5.0  # between checkpoints, at least; a shorter trial is cheaper to repeat
@@ -43,6 +46,7 @@ class Job:
         overrides: Its overrides.
         bundle: The data, None to read it.
         threads: Number of processor cores to use.
+        stop: What ends it early: names in `HOPELESS`.
     """
 
     config: RunConfig
@@ -51,6 +55,7 @@ class Job:
     trusted: tuple[str, ...]
     bundle: DataBundle | None
     threads: int
+    stop: tuple[str, ...] = ()
 
 
 def work_of_stack(jobs: Sequence[Job]) -> Work:
@@ -138,6 +143,7 @@ class _Pruned(SharedStop):
     def __init__(self, source: StopRequest) -> None:
         super().__init__(source)
         self._of_process, self.pruned = source, False
+        self.finding: Verdict | None = None  # for which it was pruned, None if by the pruner
 
     def __bool__(self) -> bool:
         return self.pruned or bool(self._of_process)
@@ -215,10 +221,17 @@ def _trained(
     first_epoch = state.epoch + 1
     log.rewind(state.epoch, state.step)
 
+    rules = [rule for name in job.stop for rule in HOPELESS[name]]
+    watch = EpochWatch(folder, setup, rules) if rules else None
+
     def observe(record: StepRecord | EpochRecord) -> None:
+        found = [] if watch is None else watch.observe(record)
         if isinstance(record, EpochRecord):
             log.epoch(record.values)
             stop.pruned = not report(record.epoch, float(record.values[config.monitor]))
+            if found and not stop.pruned and record.epoch < record.epochs:
+                stop.pruned, stop.finding = True, found[0]
+                log.say(f"stopped by search.stop: {_reason_of(found[0])}")
 
     plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.message)))
     try:
@@ -228,7 +241,7 @@ def _trained(
             store.save_last(state.state_dict())
             raise
         reason = "pruned"
-    result = {
+    result: dict[str, Any] = {
         "value": state.best.value,
         "best_epoch": state.best.epoch,
         "first_epoch": first_epoch,
@@ -236,8 +249,15 @@ def _trained(
         "pruned": reason == "pruned",
         "parameters": experiment.num_parameters,
     }
+    if stop.finding is not None:
+        result |= {"finding": finite_or_none(stop.finding.as_dict()), "reason": _reason_of(stop.finding)}
     write_json(folder / "result.json", result)
     return result
+
+
+def _reason_of(found: Verdict) -> str:
+    """A finding in one line, with its numbers."""
+    return f"{found.code}: {found.what} ({'; '.join(one.text() for one in found.evidence)})"
 
 
 def known_value(job: Job) -> float | None:

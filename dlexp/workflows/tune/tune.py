@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,9 @@ class Runner:
         origin = proposal.continues if proposal.continues is not None else number
         folder = self._request.folder / "trials" / f"{origin:04d}"
         proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
-        return self._job(config, {**proposal.chosen, **proposal.values}, folder)
+        stop = search.settings.stop
+        job = self._job(config, {**proposal.chosen, **proposal.values}, folder)
+        return replace(job, stop=(stop,) if isinstance(stop, str) else tuple(stop))
 
     def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
         overrides = (
@@ -283,8 +285,9 @@ class Runner:
             self._failed(proposal, str(message["failed"]))
             return
         elif message["pruned"]:
-            self._study.prune(trial)
-            state, reason = "pruned", f"after epoch {epoch}"
+            found = str(message.get("reason", ""))
+            self._study.prune(trial, found)
+            state, reason = "pruned", f"after epoch {epoch}{f', {found}' if found else ''}"
         elif message["value"] is None or not math.isfinite(message["value"]):
             self._failed(proposal, "the metric has no finite value")
             return

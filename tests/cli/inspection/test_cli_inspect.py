@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
+from dlexp.types import Batch
+from dlexp.workflows.inspect.activations import inspect_activations
 from dlexp.workflows.inspect.loaded_run import load_run
+from dlexp.workflows.inspect.request import InspectRequest
 
 ALL = ("--filters", "--weights", "--activations", "--embeddings", "--data", "--samples", "60")
 TRAINED = {
@@ -90,7 +96,6 @@ def test_initial_weights_are_those_of_the_seed_and_the_best_those_of_the_checkpo
 
 
 def test_modes_buffers_hooks_and_randomness_are_left_as_they_were(runs: Path) -> None:
-    from dlexp.workflows.inspect.activations import inspect_activations
     from dlexp.workflows.inspect.embeddings import inspect_embeddings
     from dlexp.workflows.inspect.features import inspect_features
     from dlexp.workflows.inspect.request import InspectRequest
@@ -200,3 +205,32 @@ def test_a_run_whose_starting_point_is_gone(runs: Path, tmp_path: Path, capsys: 
     found: dict[str, Any] = json.loads(said(capsys, str(tmp_path / "second"), "--weights", "--json"))
     assert found["weights"]["versions"][0] == "best"
     assert "initial weights are unknown" in found["notes"][0]
+
+
+def test_activations_that_are_functions_are_seen_with_their_dead_units() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(3, 4)
+            nn.init.constant_(self.first.bias, -100.0)  # no sample gets over it
+            nn.init.zeros_(self.first.weight[0])  # the same for every sample
+            nn.init.constant_(self.first.bias[1:3], 0.0)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.first(values))
+
+    batch = Batch(torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), None, torch.arange(64))
+    networks = nn.ModuleDict({"model": Net()})
+
+    def compute(batches: Iterator[Batch]) -> Iterator[Batch]:
+        with torch.no_grad():
+            for each in batches:
+                networks["model"](each.inputs)
+                yield each
+
+    experiment = SimpleNamespace(networks=networks)
+    loaded: Any = SimpleNamespace(experiment=experiment, batches=lambda split, samples: iter([batch]), compute=compute)
+    _, facts = inspect_activations(loaded, InspectRequest((), activations=True))
+    assert facts["layers"]["relu after first"]["kind"] == "relu"
+    assert (facts["layers"]["relu after first"]["dead_units"], facts["layers"]["relu after first"]["units"]) == (2, 4)
+    assert facts["layers"]["first"]["dead_units"] is None

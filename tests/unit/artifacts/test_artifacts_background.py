@@ -79,6 +79,26 @@ def test_a_write_is_followed_by_a_rest_of_its_size(seconds: float, rest: float) 
     assert background.rest_after(seconds) == pytest.approx(rest)
 
 
+def test_runs_that_are_trained_in_turn_share_the_time_of_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    wait = threading.Condition.wait_for
+
+    def noted(self: threading.Condition, predicate: Any, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            rests.append(timeout)
+            timeout = 0.0
+        return wait(self, predicate, timeout)
+
+    monkeypatch.setattr(background, "rest_after", lambda seconds: 0.25)
+    monkeypatch.setattr(threading.Condition, "wait_for", noted)
+    for together in (1, 10):
+        store = Slow()
+        store.go.set()
+        with BackgroundCheckpoints(store, together) as saving:
+            saving.save({"x": 0})
+    assert rests == [0.25, 2.5]
+
+
 def save(store: Slow, *numbers: int, then: BaseException | None = None) -> None:
     """Save each number, the first of them until its write has begun, and leave with `then`."""
     with BackgroundCheckpoints(store) as saving:

@@ -10,6 +10,7 @@ from torch import nn
 from benchmarks.data.random_images import pixels, random_images
 from benchmarks.data.random_sequences import VOCABULARY, WINDOW, tokens, windows
 from benchmarks.training.limits import digits
+from benchmarks.training.limits import gan as gan_limits
 from benchmarks.training.limits import images as image_limits
 from benchmarks.training.limits.digits_by_hand import Hand
 from benchmarks.training.limits.inference import folded
@@ -18,6 +19,7 @@ from benchmarks.training.limits.sequences import BareLstm
 from benchmarks.training.limits.transformers import BareEncoder, BareGpt
 from dlexp.data.columns import tensor_of
 from dlexp.models.convnet import simple_cnn
+from dlexp.models.generative.gan import gan
 from dlexp.models.mlp import mlp
 from dlexp.models.recurrent.builders import lstm
 from dlexp.models.resnet import resnet18
@@ -132,3 +134,13 @@ def test_both_sides_see_the_same_images() -> None:
     assert torch.equal(work.val[1], tensor_of(bundle.splits["val"].targets))
     assert [len(y) for _, y in work.batches()] == [4, 2]
     assert work.num_batches == 2
+
+
+def test_the_gan_of_the_limit_is_that_of_dlexp() -> None:
+    made = gan(input_shape=(1, 28, 28), layer_kind="convolutional", discriminator_norm="batch", dropout=0.25)
+    bare = {"generator": gan_limits.generator(), "discriminator": gan_limits.discriminator()}
+    given = {"generator": torch.randn(3, 100), "discriminator": torch.randn(3, 1, 28, 28)}
+    for name, network in bare.items():
+        weights = [value for key, value in made[name].state_dict().items()]
+        network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
+        assert torch.allclose(network.eval()(given[name]), made[name].eval()(given[name]), atol=1e-6)

@@ -35,6 +35,8 @@ def test_a_loss_far_above_that_of_a_constant_output_that_does_not_fall() -> None
     assert codes(progress([9.0])) == []  # one epoch says nothing
     assert codes(progress([3.0, 3.1])) == []  # near chance, as at the start
     assert codes(progress([9.0, 9.5], constant=None)) == []
+    assert codes(progress([9.0, 9.0], start=9.0)) == []  # a bad start, and a rate at which nothing moves
+    assert codes(progress([9.0, 9.5], start=3.0)) == ["rate_too_high"]
 
 
 def test_one_class_for_every_sample() -> None:

@@ -7,11 +7,16 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
+from dlexp.report.figures.charts import pixel_text
 from dlexp.report.figures.charts.axis_scale import linear_scale
 from dlexp.report.figures.charts.line_charts import ChartCurve, LegendEntry, LineChart, line_charts_png
+from dlexp.report.figures.charts.pixel_text import DPI, Across, PixelText, Up
 
 pytestmark = pytest.mark.pictures
 
@@ -68,3 +73,34 @@ def test_a_note_below_the_panels_makes_the_figure_higher(monkeypatch: pytest.Mon
     monkeypatch.setattr(fonts, "_installed", lambda: frozenset({"DejaVu Sans"}))
     named = LineChart("犬", "epoch", [0.0], [ChartCurve([0.0], RED)], linear_scale([0.0], 8), linear_scale([0.0], 7))
     assert pixels(line_charts_png([named], 1)).shape[0] > pixels(line_charts_png([chart([0.0])], 1)).shape[0]
+
+
+def opacity(text: Text) -> NDArray[np.int64]:
+    """The alpha channel of a figure that has the text alone."""
+    text.set_position((30, 20))
+    text.set_figure(Figure(dpi=DPI))
+    renderer = RendererAgg(60, 40, DPI)  # type: ignore[no-untyped-call]
+    text.draw(renderer)
+    return np.asarray(renderer.buffer_rgba())[..., 3].astype(np.int64)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(("across", "up"), [("left", "baseline"), ("right", "center_baseline"), ("center", "top")])
+def test_a_text_is_drawn_once_and_looks_as_matplotlib_draws_it(across: Across, up: Up) -> None:
+    content = f"0.25 {across} %"[:7]
+    usual = Text(
+        0, 0, content, size=10, horizontalalignment=across, verticalalignment=up, parse_math=False, transform=None
+    )
+    before = pixel_text._drawn.cache_info()
+    first, again = (opacity(PixelText(content, 10, across, up)) for _ in range(2))
+    after = pixel_text._drawn.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses + 1)
+    assert first.max() > 200
+    assert (first == again).all()
+    assert abs(first - opacity(usual)).max() <= 1
+
+
+def test_texts_of_other_sizes_and_fonts_are_other_texts() -> None:
+    small, large, other = (PixelText("mill", points, "left", "baseline") for points in (8, 12, 8))
+    other.set_fontfamily(["DejaVu Serif"])
+    assert small.width() < large.width()
+    assert small.width() != other.width()

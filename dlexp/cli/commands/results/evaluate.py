@@ -22,12 +22,18 @@ def evaluate(
     checkpoint: given.Checkpoint = "best",
     resamples: given.Resamples = 1000,
     level: given.Level = 0.95,
+    samples: given.MeasuredSamples = None,
+    steps: given.MeasuredSteps = None,
+    guidance: given.MeasuredGuidance = None,
     allow_changes: given.EvaluateChanged = False,
     trust: given.Trust = None,
     quiet: given.MetricsOnly = False,
     json: given.Json = False,
 ) -> None:
-    """Evaluate a run, a group of seeds or the jobs of a sweep on a split. Metrics have confidence intervals."""
+    """Evaluate a run, a group of seeds or the jobs of a sweep on a split. Metrics have confidence intervals.
+
+    A generative run makes new samples, which are compared with the real ones of the split.
+    """
     from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 
     typed = tuple(overrides or ())
@@ -37,33 +43,43 @@ def evaluate(
     check_checkpoint(checkpoint)
     _refuse(resamples, level)
     changes = evaluation_changes(typed, ("metrics",))
-    from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.artifacts.runs.run_tree import check_sweep, is_group, is_sweep
     from dlexp.config.nodes import trusted_packages
 
-    folder = named_run(run)
-    check_sweep(folder)
-    is_of_seeds, is_of_jobs = is_group(folder), is_sweep(folder)
-    if not is_of_seeds and not is_of_jobs:
-        RunDir.find(folder)  # raises an error before torch is imported
+    folder, is_of_seeds, is_of_jobs = _found(run)
     trusted = trusted_packages(tuple(trust or ()))
+    from dlexp.cli.views.results import evaluate as view
     from dlexp.metrics.bootstrap import Resampling
     from dlexp.workflows.evaluate.evaluate import evaluate_run
+    from dlexp.workflows.evaluate.generated.samples import SampleRequest
 
     resampling = Resampling(resamples, level)
+    with view.progress(quiet or json) as say:
+        request = SampleRequest(samples, steps, guidance, say)
 
-    def one(path: Path) -> dict[str, Any]:
-        return evaluate_run(
-            path, split, checkpoint, changes, trusted, allow_changes=allow_changes, resampling=resampling
-        )
+        def one(path: Path) -> dict[str, Any]:
+            which = (path, split, checkpoint, changes, trusted)
+            return evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=request)
 
-    content = _several(folder, split, one, is_of_seeds) if is_of_seeds or is_of_jobs else one(folder)
+        content = _several(folder, split, one, is_of_seeds) if is_of_seeds or is_of_jobs else one(folder)
     if json:
         print_json(content)
     else:
         _show(folder, split, content, quiet)
     if content.get("skipped"):
         raise typer.Exit(1)
+
+
+def _found(run: str) -> tuple[Path, bool, bool]:
+    """(directory, whether it is a group of seeds, or a sweep). Raises ConfigError before torch is imported."""
+    from dlexp.artifacts.runs.run_dir import RunDir, named_run
+    from dlexp.artifacts.runs.run_tree import check_sweep, is_group, is_sweep
+
+    folder = named_run(run)
+    check_sweep(folder)
+    is_of_seeds, is_of_jobs = is_group(folder), is_sweep(folder)
+    if not is_of_seeds and not is_of_jobs:
+        RunDir.find(folder)
+    return folder, is_of_seeds, is_of_jobs
 
 
 def _several(folder: Path, split: str, one: Callable[[Path], dict[str, Any]], is_of_seeds: bool) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, print_undefined, table, undrawn, width_of
+from dlexp.cli.console import err, escape, out, over_seeds, print_undefined, table, undrawn, width_of
 from dlexp.cli.style import plain, short_path
 from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
@@ -21,19 +23,46 @@ _CHOOSE = (
     "If you choose between runs by these results, they are too optimistic: choose by the validation split (--split val)"
 )
 _MAX_VALUE = 40  # characters of a value such as a hash or a list of classes
+_SECONDS = 10.0  # between lines of progress where they are not written over each other
+_FLOOR = "_floor"  # ends the name of a metric that is shown beside another one
+
+
+@contextmanager
+def progress(is_quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A function that says what is being done: in place on a terminal, otherwise as a line every ten seconds."""
+    if not is_quiet and err.is_terminal and not err.is_dumb_terminal:
+        with err.status("evaluate") as status:
+            yield lambda text: status.update(escape(text))
+        return
+    last = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if not is_quiet and time.monotonic() - last >= _SECONDS:
+            last = time.monotonic()
+            err.print(escape(text))
+
+    yield say
 
 
 def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
     """Print the report of a split, with a row per class if there are few classes; the metrics alone if `quiet`."""
     folder = short_path(f"{content['run']}/eval/{content['split']}")
-    made, sure = content["bootstrap"], content["intervals"]
+    made, sure, real = content["bootstrap"], content["intervals"], content.get("floors", {})
     rows = [
-        [name, number(name, value), *([_interval(name, sure.get(name))] if made else [])]
+        [
+            name,
+            number(name, value),
+            *([number(name, real[name]) if name in real else ""] if real else []),
+            *([_interval(name, sure.get(name))] if made else []),
+        ]
         for name, value in content["metrics"].items()
-        if not name.endswith("_micro")  # equal to the accuracy, or derived from it, for single-label classes
+        # The first are equal to the accuracy, or derived from it, for single-label classes.
+        if not name.endswith("_micro") and not (name.endswith(_FLOOR) and name.removesuffix(_FLOOR) in real)
     ]
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
-    columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
+    beside = ["real data"] if real else []
+    columns = ["metric", "value", *beside, *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
     if quiet:
         return

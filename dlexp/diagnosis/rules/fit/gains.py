@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from dlexp.diagnosis.case import Case, NetworkMeasure, OutputMeasure, Start
+from dlexp.diagnosis.case import Case, Outcome, OutputMeasure, Start
 from dlexp.diagnosis.verdict import Evidence
 
 _RESAMPLES = 500
@@ -92,14 +92,14 @@ def covers(case: Case, share: float = _COVERED) -> bool:
     return made >= share * min(case.facts.updates, _done(case) or case.facts.updates)
 
 
-def reached(case: Case) -> NetworkMeasure | None:
+def reached(case: Case) -> Outcome | None:
     """The network at the end of the run, or before it that of a trial of the run itself if it is long enough."""
     if case.end is not None or case.history is not None:
         return case.end
     return network_after(case) if covers(case) else None
 
 
-def network_after(case: Case, *words: str, start: Start = "initial") -> NetworkMeasure | None:
+def network_after(case: Case, *words: str, start: Start = "initial") -> Outcome | None:
     """The network after a trial, None if it failed."""
     twin = case.twin(*words, start=start)
     return None if twin.trace is None or twin.trace.failed_at is not None else twin.after
@@ -110,7 +110,7 @@ def start_of_trials(case: Case) -> Start:
     return "initial" if covers(case) or case.end is None else "stored"
 
 
-def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
+def beyond_more_of_the_same(case: Case, after: Outcome) -> bool | None:
     """Whether a network after a trial is better than the run itself after as many further updates.
 
     Otherwise the run was merely too short, and what learns faster looks better. None if both are about as good. A run
@@ -123,7 +123,7 @@ def beyond_more_of_the_same(case: Case, after: NetworkMeasure) -> bool | None:
     return True if share >= _MORE else None if share >= 0 else False
 
 
-def _of_twice_the_epochs(case: Case) -> NetworkMeasure | None:
+def _of_twice_the_epochs(case: Case) -> Outcome | None:
     made = len(case.first.losses) if case.first is not None else 0
     twin = case.twin(f"trainer.epochs={2 * case.facts.epochs}", updates=2 * made or None)
     return None if twin.trace is None or twin.trace.failed_at is not None else twin.after

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dlexp.diagnosis.case import Case, NetworkMeasure, Start
+from dlexp.diagnosis.case import Case, Outcome, Start
 from dlexp.diagnosis.rules.fit.gains import (
     Gain,
     beyond_more_of_the_same,
@@ -58,7 +58,7 @@ class _Found:
     words: tuple[str, ...]
     train: Gain
     val: Gain
-    after: NetworkMeasure
+    after: Outcome
     is_beyond: bool = True  # what more updates give as well
 
 
@@ -148,7 +148,7 @@ def changes_of_samples(case: Case) -> list[Brake]:
     return found
 
 
-def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _Found | None:
+def _find(case: Case, end: Outcome | None, brakes: Sequence[Brake]) -> _Found | None:
     """The one to blame, or all of them, if trials without are clearly better.
 
     A trial that covers the run is compared with one of the run itself. A shorter one continues from the stored weights,
@@ -178,9 +178,7 @@ def _find(case: Case, end: NetworkMeasure | None, brakes: Sequence[Brake]) -> _F
     return replace(found, is_beyond=bool(is_beyond))
 
 
-def _judged(
-    case: Case, own: NetworkMeasure, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]
-) -> _Found | None:
+def _judged(case: Case, own: Outcome, start: Start, brakes: Sequence[Brake], words: tuple[str, ...]) -> _Found | None:
     """What a trial with `words` gains, None if it is not clear."""
     tried = words
     if start == "stored":  # a layer of dropout that is left out changes the names of the weights of some networks

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, Start, Twin
+from dlexp.diagnosis.case import Case, NetworkChange, Outcome, Start, Twin
 from dlexp.diagnosis.rules.trials import loss_of
 from dlexp.diagnosis.verdict import Evidence
 
@@ -46,8 +46,8 @@ class Proof:
 
     option: Option
     ratio: float
-    after: NetworkMeasure
-    own: NetworkMeasure | None
+    after: Outcome
+    own: Outcome | None
 
     def evidence(self, limit: float) -> Evidence:
         """The ratio of the losses."""

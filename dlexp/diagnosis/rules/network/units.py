@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dlexp.diagnosis.case import Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, NetworkMeasure, Outcome
 from dlexp.diagnosis.changes import LEAKY, rescaled, unbiased
 from dlexp.diagnosis.layer_measures import ActivationMeasure
 from dlexp.diagnosis.rules.network.counterfactuals import Option, Proof, best_proof, other_values, slower
@@ -108,7 +108,7 @@ def _changes(case: Case, worst: ActivationMeasure, words: Sequence[Option], *, d
         yield Option(change=LEAKY)
 
 
-def _worst_dead(network: NetworkMeasure | None) -> ActivationMeasure | None:
+def _worst_dead(network: Outcome | None) -> ActivationMeasure | None:
     places = () if network is None else network.activations
     return max((one for one in places if one.units and not one.is_end), key=lambda one: one.dead_share, default=None)
 

@@ -36,7 +36,7 @@ _SATURATING = ("sigmoid", "tanh", "step", "softmax", "log_softmax", "softplus", 
 
 def vanishing_gradients(case: Case) -> Iterator[Verdict]:
     """Gradients that shrink by a quarter of a decade a layer towards the input, in a network that learns little."""
-    if case.start is None or case.first is None:
+    if case.start is None or case.first is None or case.facts.phases > 1:  # of several losses, depth is no order
         return
     evidence = _signs_of_vanishing(case)
     if not evidence:
@@ -58,7 +58,7 @@ def vanishing_gradients(case: Case) -> Iterator[Verdict]:
 
 def exploding_gradients(case: Case) -> Iterator[Verdict]:
     """Gradients or outputs that grow from layer to layer, or norms far above the usual one in single updates."""
-    if case.start is None or case.first is None:
+    if case.start is None or case.first is None or case.facts.phases > 1:  # of several losses, depth is no order
         return
     evidence = _signs_of_explosion(case)
     if not evidence:

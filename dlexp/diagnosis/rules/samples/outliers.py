@@ -7,7 +7,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from dlexp.diagnosis.case import Case, NetworkMeasure
+from dlexp.diagnosis.case import Case, Outcome
 from dlexp.diagnosis.data.target_outliers import TargetOutliers, target_outliers
 from dlexp.diagnosis.rules.fit.gains import network_after
 from dlexp.diagnosis.verdict import Evidence, Verdict
@@ -61,14 +61,14 @@ def far_targets(found: TargetOutliers, case: Case) -> Verdict:
     )
 
 
-def typical_error(network: NetworkMeasure | None, split: str) -> float:
+def typical_error(network: Outcome | None, split: str) -> float:
     """The root of the median square error over the samples of a split, in deviations of the targets."""
     losses: Sequence[float] = () if network is None else getattr(network, split).sample_losses
     value = sqrt(float(np.median(losses))) if len(losses) else inf
     return value if np.isfinite(value) else inf
 
 
-def _mended(case: Case, own: NetworkMeasure | None) -> tuple[tuple[str, ...], float] | None:
+def _mended(case: Case, own: Outcome | None) -> tuple[tuple[str, ...], float] | None:
     """The loss with the smallest typical error of validation, and that error by that of the run."""
     before = typical_error(own, "val")
     tried = []

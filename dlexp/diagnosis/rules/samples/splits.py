@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 
 from dlexp.diagnosis.case import Case, RunSettings
+from dlexp.diagnosis.data.class_balance import class_counts
 from dlexp.diagnosis.data.column_scores import ColumnScores, column_scores
 from dlexp.diagnosis.data.split_copies import SplitCopies, split_copies
 from dlexp.diagnosis.data.split_distance import SplitDistance
@@ -23,6 +24,8 @@ _SAME = 0.9  # share of the copies with the same target
 _GIVES_AWAY, _NEXT = 0.985, 0.25  # score of a column; its error by that of the next one
 _APART, _BEYOND = 0.6, 0.1  # area under the curve that tells splits apart, and its excess over random divisions
 _FAR = 0.3  # standard deviations between the means of a column
+_BY_CHANCE = 1e-3  # of all classes together
+_DIVIDING = ("data.split_column", "data.val_path", "data.time", "data.group")
 _UNEQUAL = 0.15  # distance of the shares of classes
 
 
@@ -53,13 +56,13 @@ def copied_samples(found: Sequence[SplitCopies], limit: float, facts: RunSetting
     has_targets = isfinite(worst.same_target)  # sentences and drawn sequences may be equal by nature
     if has_targets:
         evidence.append(Evidence("copies with the same target, share", worst.same_target, _SAME))
-    pairs = listed_places([f"{one} = {other}" for one, other in worst.examples])
+    pairs = listed_places([f"row {one} = row {other}" for one, other in worst.examples])
     has_group = "data.group" in facts.settings and facts.settings["data.group"] is None
     group = ", or set data.group to the column that tells which samples belong together" if has_group else ""
     yield Verdict(
         "duplicates_across_splits",
         "note" if not has_targets else "error" if worst.share >= _MANY else "warning",
-        f"{worst.share:.1%} of the {worst.split} samples occur in training too, such as (training = {worst.split}) "
+        f"{worst.share:.1%} of the {worst.split} samples occur in training too, such as (train = {worst.split}) "
         f"{pairs}.",
         tuple(evidence),
         f"Metrics of the {worst.split} split are too good: the network has seen these samples with their targets.",
@@ -157,4 +160,53 @@ def split_shift(found: SplitDistance, facts: RunSettings) -> Iterator[Verdict]:
     )
 
 
-RULES = (judge_copies, judge_columns, judge_shift)
+def judge_absent_classes(case: Case) -> Iterator[Verdict]:
+    """Classes of training that no validation sample has, though chance would have brought some."""
+    targets = case.bundle.spec.targets
+    if isinstance(targets, ClassSpec):
+        counts = (class_counts(case.bundle, "train"), class_counts(case.bundle, "val"))
+        yield from absent_classes(*counts, targets.names, case.facts)
+
+
+def absent_classes(
+    train: Sequence[int], val: Sequence[int], names: Sequence[str], facts: RunSettings
+) -> Iterator[Verdict]:
+    """A class without validation samples that a random split would hardly leave out.
+
+    Args:
+        train: Samples of each of the C classes in training: C.
+        val: The same in validation: C.
+        names: Of the classes: C.
+        facts: The settings, which say what divides the splits.
+    """
+    absent = [number for number, count in enumerate(val) if not count and train[number]]
+    if not absent or not sum(val):
+        return
+    most = max(absent, key=lambda number: train[number])
+    share = train[most] / sum(train)
+    chance = (1 - share) ** sum(val)
+    if chance >= _BY_CHANCE / len(names):
+        return
+    by = [key for key in _DIVIDING if facts.settings.get(key) not in (None, "")]
+    listed = listed_places([str(names[number]) for number in absent])
+    yield Verdict(
+        "split_shift",
+        "warning",
+        f"{'Class' if len(absent) == 1 else 'Classes'} {listed} {'has' if len(absent) == 1 else 'have'} no sample in "
+        "validation.",
+        (
+            Evidence(f"samples of class {names[most]} in training", train[most], 0),
+            Evidence("probability that random splits leave it out", chance, _BY_CHANCE / len(names), "below"),
+        ),
+        f"{f'{by[0]} divides the splits' if by else 'The splits were not drawn at random from the same samples'}: no "
+        "metric of validation says how well such a class is known.",
+        tuple(f"{key}=null" for key in by if key == "data.split_column"),
+        action=""
+        if "data.split_column" in by
+        else "Move samples of each class to validation, or draw the splits at random.",
+        confidence=0.9,
+        source="counts of the classes in both splits",
+    )
+
+
+RULES = (judge_copies, judge_columns, judge_shift, judge_absent_classes)

@@ -15,26 +15,23 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from dlexp.report.figures.charts.axis_scale import AxisScale
+from dlexp.report.figures.charts.pixel_text import DPI, PixelText
 from dlexp.report.figures.fonts import make_readable
 from dlexp.report.figures.png import png_bytes
 
-_Across = Literal["left", "center", "right"]
-_Up = Literal["top", "baseline", "center_baseline"]
 _Style = Literal["-", "--", ":", "none"]
 
-_DPI = 110
 _PANEL = (462, 341)  # pixels of a panel
 _NOTE = 20  # of a line below all panels
-_POINT = _DPI / 72
+_POINT = DPI / 72
 _LABEL, _TITLE, _LEGEND = 10.0, 12.0, 25 / 3  # points
 _TICK, _PAD, _GAP = 3.5 * _POINT, 3.5 * _POINT, 4 * _POINT
 _BOTTOM = round(_TICK + _PAD + 2.6 * _LABEL * _POINT + _GAP)
@@ -99,16 +96,15 @@ def line_charts_png(charts: Sequence[LineChart], columns: int) -> bytes:
     """Charts in rows of `columns`."""
     rows = -(-len(charts) // columns)
     size = (columns * _PANEL[0], rows * _PANEL[1])
-    figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI)
+    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     texts = [_ChartTexts(chart) for chart in charts]
     make_readable(figure, [text for own in texts for text in own.all()])
     if note := _NOTE if figure.get_supxlabel() else 0:
-        figure.set_size_inches(size[0] / _DPI, (size[1] + note) / _DPI)
-    renderer: RendererAgg = canvas.get_renderer()  # type: ignore[no-untyped-call]
+        figure.set_size_inches(size[0] / DPI, (size[1] + note) / DPI)
     for number, (chart, own) in enumerate(zip(charts, texts, strict=True)):
         row, column = divmod(number, columns)
-        same_column = [texts[other].width(renderer) for other in range(column, len(charts), columns)]
+        same_column = [texts[other].width() for other in range(column, len(charts), columns)]
         corner = (column * _PANEL[0], note + size[1] - (row + 1) * _PANEL[1])
         frame = _Frame(
             corner[0] + round(max(same_column) + _TICK + _PAD + 2 * _GAP),
@@ -116,7 +112,7 @@ def line_charts_png(charts: Sequence[LineChart], columns: int) -> bytes:
             corner[0] + _PANEL[0] - _RIGHT,
             corner[1] + _PANEL[1] - _TOP,
         )
-        for artist in (*_drawn(chart, frame), *own.placed(chart, frame), *_legend(chart, frame, own, renderer)):
+        for artist in (*_drawn(chart, frame), *own.placed(chart, frame), *_legend(chart, frame, own)):
             figure.add_artist(artist)
     return png_bytes(canvas)
 
@@ -125,24 +121,24 @@ class _ChartTexts:
     """The texts of a chart, made before anything is placed: fonts may replace characters."""
 
     def __init__(self, chart: LineChart) -> None:
-        self.title = _text(chart.title, _TITLE, "center", "baseline")
-        self.axis = _text(chart.axis, _LABEL, "center", "top")
-        self.across = [_text(label, _LABEL, "center", "top") for label in chart.horizontal.labels]
-        self.up = [_text(label, _LABEL, "right", "center_baseline") for label in chart.vertical.labels]
-        self.legend = [_text(entry.label, _LEGEND, "left", "center_baseline") for entry in chart.legend]
+        self.title = PixelText(chart.title, _TITLE, "center", "baseline")
+        self.axis = PixelText(chart.axis, _LABEL, "center", "top")
+        self.across = [PixelText(label, _LABEL, "center", "top") for label in chart.horizontal.labels]
+        self.up = [PixelText(label, _LABEL, "right", "center_baseline") for label in chart.vertical.labels]
+        self.legend = [PixelText(entry.label, _LEGEND, "left", "center_baseline") for entry in chart.legend]
         self._width: float | None = None
 
-    def all(self) -> list[Text]:
+    def all(self) -> list[PixelText]:
         """Every text."""
         return [self.title, self.axis, *self.across, *self.up, *self.legend]
 
-    def width(self, renderer: RendererAgg) -> float:
+    def width(self) -> float:
         """Pixels of the longest label of the vertical axis."""
         if self._width is None:
-            self._width = max((text_width(text, renderer) for text in self.up), default=0.0)
+            self._width = max((text.width() for text in self.up), default=0.0)
         return self._width
 
-    def placed(self, chart: LineChart, frame: _Frame) -> list[Text]:
+    def placed(self, chart: LineChart, frame: _Frame) -> list[PixelText]:
         """Title and labels around the axes."""
         middle = (frame.left + frame.right) / 2
         self.title.set_position((middle, frame.top + 1.5 * _GAP))
@@ -153,26 +149,6 @@ class _ChartTexts:
         for text, y in zip(self.up, _up(chart, frame, chart.vertical.ticks), strict=True):
             text.set_position((frame.left - _TICK - _PAD, y))
         return [self.title, self.axis, *self.across, *self.up]
-
-
-def text_width(text: Text, renderer: RendererAgg) -> float:
-    """Pixels of a text of one line."""
-    content, font = text.get_text(), text.get_fontproperties()
-    width, _, _ = renderer.get_text_width_height_descent(content, font, False)  # type: ignore[no-untyped-call]
-    return float(width)
-
-
-def _text(content: str, points: float, across: _Across, up: _Up) -> Text:
-    return Text(
-        0,
-        0,
-        content,
-        size=points,
-        horizontalalignment=across,
-        verticalalignment=up,
-        parse_math=False,  # a class named $x_{$ is not a formula
-        transform=None,
-    )
 
 
 def _across(chart: LineChart, frame: _Frame, positions: Sequence[float]) -> NDArray[np.float64]:
@@ -226,12 +202,12 @@ def _line(
     )
 
 
-def _legend(chart: LineChart, frame: _Frame, texts: _ChartTexts, renderer: RendererAgg) -> list[Artist]:
+def _legend(chart: LineChart, frame: _Frame, texts: _ChartTexts) -> list[Artist]:
     """The legend, where the fewest points of curves are."""
     if not chart.legend:
         return []
     em = _LEGEND * _POINT
-    width = 2 * em + max(text_width(text, renderer) for text in texts.legend) + 2 * em
+    width = 2 * em + max(text.width() for text in texts.legend) + 2 * em
     pitch = 1.5 * em
     height = pitch * len(chart.legend) + 0.5 * em
     left, bottom = _free_corner(chart, frame, (width, height), em / 2)

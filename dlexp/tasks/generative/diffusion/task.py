@@ -10,7 +10,7 @@ noise at which a sample is evaluated.
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dlexp.errors import ConfigError
 from dlexp.specs import DataSpec, ImageSpec
 from dlexp.tasks.base import Networks
-from dlexp.tasks.generative.base import GenerativeTask, Sampling, class_weights, noise
+from dlexp.tasks.generative.base import ExportedPart, GenerativeTask, Sampling, class_weights, noise
 from dlexp.tasks.generative.diffusion import bound
 from dlexp.tasks.generative.diffusion.sampling import Denoising, invert, sample
 from dlexp.tasks.generative.diffusion.schedule import NoiseSchedule, clean, loss_weight, target
@@ -101,6 +101,13 @@ class Diffusion(GenerativeTask):
     def options(self, networks: Networks) -> frozenset[str]:
         """Steps, and of a network that knows classes also class and guidance."""
         return frozenset({"steps", "classes", "guidance"} if _checked(networks).num_classes else {"steps"})
+
+    def exported(self, networks: Networks) -> ExportedPart:
+        """The denoiser: noised inputs, times (t + 1) / T, and class weights where it knows classes."""
+        known = _checked(networks).num_classes
+        shapes = {"inputs": self.spec.inputs.shape, "times": ()} | ({"classes": (known,)} if known else {})
+        what = f"{self._prediction} of noised inputs, in the range of the network"
+        return ExportedPart(cast(nn.Module, _checked(networks)), shapes, what)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The mean over the samples of the weighted squared error, itself a mean over D."""

@@ -15,7 +15,7 @@ from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Dense, tensor_of
 from dlexp.diagnosis.case import Case, NetworkChange, NetworkMeasure, OutputMeasure, Start, Twin
 from dlexp.diagnosis.data.batch_mix import mix_of
-from dlexp.diagnosis.data.class_balance import class_balance
+from dlexp.diagnosis.data.class_balance import class_balance, class_counts
 from dlexp.diagnosis.data.input_scale import FeatureScale, measured_scale
 from dlexp.diagnosis.rules.samples import scales, splits
 from dlexp.diagnosis.rules.samples.labels import judge_labels
@@ -80,7 +80,7 @@ def test_copies_of_training_images_are_counted(name: str, count: int, severity: 
     assert found.evidence[0].value == pytest.approx(count / len(bundle.splits["val"]))
     assert {one.measure: one.value for one in found.evidence}["equal samples in val"] == count
     first = int(bundle.splits["train"].indices[0])
-    assert f"{first} = {int(bundle.splits['val'].indices[0])}" in found.what
+    assert f"row {first} = row {int(bundle.splits['val'].indices[0])}" in found.what
 
 
 def test_nearly_equal_images_are_counted_too() -> None:
@@ -290,3 +290,33 @@ def test_flags_and_constant_features_have_no_scale() -> None:
     broken = rows.copy()
     broken[0, 0] = np.nan
     assert measured_scale(broken, ["a", "flag", "constant"], 200).not_finite == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "given", "words"),
+    [
+        ((50, 50, 40), (20, 20, 0), {"data.split_column": "part"}, ("data.split_column=null",)),
+        ((50, 50, 40), (20, 20, 0), {}, ()),
+    ],
+)
+def test_a_class_that_validation_lacks_is_told(
+    train: tuple[int, ...], val: tuple[int, ...], given: dict[str, str], words: tuple[str, ...]
+) -> None:
+    facts = replace(case_of_data("data=iris").facts, settings=given)
+    (found,) = splits.absent_classes(train, val, ("a", "b", "c"), facts)
+    assert (found.code, found.severity, found.remedy) == ("split_shift", "warning", words)
+    assert "Class c has no sample" in found.what and len(found.evidence) == 2 and (found.action != "") == (words == ())
+
+
+@pytest.mark.parametrize(
+    ("train", "val"), [((50, 50, 1), (20, 20, 0)), ((50, 50, 0), (20, 20, 0)), ((9, 9, 9), (3, 3, 0))]
+)
+def test_a_class_that_chance_leaves_out_is_not(train: tuple[int, ...], val: tuple[int, ...]) -> None:
+    assert not list(splits.absent_classes(train, val, ("a", "b", "c"), case_of_data("data=iris").facts))
+
+
+def test_classes_of_a_split_are_counted() -> None:
+    bundle = data_of("data=iris")
+    sizes = bundle.sizes()
+    for name in ("train", "val"):
+        assert sum(class_counts(bundle, name)) == sizes[name] and len(class_counts(bundle, name)) == 3

@@ -31,7 +31,9 @@ def batch_of(count: int, first: int = 0, spec: DataSpec = IMAGES) -> Batch:
 def networks_of(spec: DataSpec = IMAGES, conditional: bool | None = None) -> dict[str, nn.Module]:
     torch.manual_seed(0)
     classes = 0 if spec.targets is None else 3
-    network = denoiser(input_shape=spec.inputs.shape, num_classes=classes, hidden=[16], conditional=conditional)
+    network = denoiser(
+        input_shape=spec.inputs.shape, num_classes=classes, network="mlp", hidden=[16], conditional=conditional
+    )
     return {"model": network.eval()}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from outside_package import dlexp
 from torch import nn
 
 from dlexp.errors import ConfigError
@@ -19,7 +20,6 @@ from dlexp.specs import DataSpec, ImageSpec, TableSpec
 from dlexp.tasks.generative.base import Sampling
 from dlexp.tasks.generative.reconstruction import Reconstruction
 from dlexp.types import Batch
-from tests.support.outside_package import dlexp
 
 SPEC = DataSpec(TableSpec(4), None)
 INPUTS = torch.linspace(-1, 1, 40).view(10, 4)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from outside_package import dlexp
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
@@ -27,7 +28,6 @@ from dlexp.tasks.generative.output_distributions import Bernoulli, Gaussian
 from dlexp.tasks.generative.variational import VariationalAutoencoding
 from dlexp.types import Batch
 from dlexp.workflows.compare.compare import CompareOptions, compare
-from tests.support.outside_package import dlexp
 
 PIXELS = DataSpec(ImageSpec(1, 4, 4, (0.0, 1.0), 17), ClassSpec(("a", "b", "c"), (6, 3, 1)))
 TABLE = DataSpec(TableSpec(3), None)

@@ -1,0 +1,1 @@
+"""Figures of samples that a model makes."""

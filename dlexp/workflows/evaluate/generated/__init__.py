@@ -1,0 +1,1 @@
+"""Samples of a generative run, measured beside real data."""
