@@ -43,7 +43,7 @@ WANTED = {
 }
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {
-    *(f"M-{n}" for n in range(49, 53)),
+    *(f"M-{n}" for n in range(50, 53)),
     *(f"LOSS-{n}" for n in (16, *range(19, 22))),
     "REG-04",
     "DAT-22",
