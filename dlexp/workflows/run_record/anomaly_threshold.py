@@ -5,6 +5,8 @@ Symbols: N samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dlexp.artifacts.files.reading import is_there
@@ -49,20 +51,18 @@ def scored(experiment: Experiment, split: str, name: str) -> ScoredSamples:
     return ScoredSamples(name, np.concatenate(indices), np.concatenate(scores), classes, truth)
 
 
-def measure_threshold(run: RunDir, experiment: Experiment) -> str:
-    """Measure the threshold with the weights that the networks have and write it; returns what to say of it.
-
-    "" for a task without scores.
-    """
+def measure_threshold(run: RunDir, experiment: Experiment, say: Callable[[str], None]) -> None:
+    """Measure the threshold with the weights that the networks have, write it and say so; nothing without scores."""
     name, quantile = score_name(experiment), experiment.config.anomaly_quantile
     if name is None or quantile is None:
-        return ""
+        return
     found = Threshold.of(name, scored(experiment, "train", name).scores, quantile)
     if not np.isfinite(found.threshold):
-        return f"no threshold of anomalies: more than {1 - quantile:.3g} of the training samples have no finite score"
+        say(f"no threshold of anomalies: more than {1 - quantile:.3g} of the training samples have no finite score")
+        return
     write_json(run / FILE, {**vars(found), "checkpoint": CHECKPOINT})
     share = f"the {quantile:g} quantile of the training samples"
-    return f"anomalies have a {name} above {found.threshold:.4g}, {share} ({FILE})"
+    say(f"anomalies have a {name} above {found.threshold:.4g}, {share} ({FILE})")
 
 
 def read_threshold(run: RunDir, experiment: Experiment, checkpoint: str) -> tuple[Threshold | None, str]:

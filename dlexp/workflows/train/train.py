@@ -295,8 +295,7 @@ def _finish(
     if best is None:
         raise no_best_epoch(run.path, config.monitor, state.epoch)
     load_weights(experiment.networks, best["networks"])
-    if said := measure_threshold(run, experiment):
-        say(said)
+    measure_threshold(run, experiment, say)
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     write_animation(run, pictures)
@@ -335,8 +334,7 @@ def _finish(
         }
     if undefined:
         summary["undefined"] = undefined
-    trackers = loggers.finish(metrics_of(summary))
-    if trackers:
+    if trackers := loggers.finish(metrics_of(summary)):
         summary["loggers"] = trackers
     for problem in pictures.undrawn:
         say(problem)
