@@ -8,9 +8,9 @@
 
 `bursts`: the ten seconds of `data=eeg` are cut into windows of 40 steps; those of the last third are the test split.
 A burst is an oscillation of some steps in all channels at a random place of a test window, as high as so many standard
-deviations of the training windows; half of the test windows have one. What is measured beside the network's score is
-the energy of a window (the mean of its squares), which needs no network, and how often the step with the largest error
-is in the burst.
+deviations of the training windows; half of the test windows have one. What is measured beside the network's score
+needs no network: the energy of a window (the mean of its squares) and of its largest step; and how often the step with
+the largest error is in the burst.
 """
 
 from __future__ import annotations
@@ -76,10 +76,9 @@ def digits(words: Sequence[str], classes: Sequence[str], seeds: Sequence[int]) -
 
 def bursts(folder: Path, words: Sequence[str], heights: Sequence[float], seeds: Sequence[int]) -> int:
     """A row for each height of the bursts; returns the number of runs."""
-    print(
-        "| height | area under ROC | average precision | recall | false positives | energy alone | found at its place |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
+    columns = ("area under ROC", "average precision", "recall", "false positives", "area by the worst step")
+    print("| height |", " | ".join([*columns, "by energy", "by the largest step", "worst step in the burst"]), "|")
+    print("|---" * 9 + "|", flush=True)
     for height in heights:
         rows = []
         for seed in seeds:
@@ -89,14 +88,23 @@ def bursts(folder: Path, words: Sequence[str], heights: Sequence[float], seeds: 
             own = ["model=lstm_autoencoder", "data=series_classes", f"data.path={folder / 'train.ts'}"]
             own += [f"data.test_path={folder / 'test.ts'}", "data.anomalies=[burst]", f"seed={seed}"]
             found, run = evaluated([*own, *words])
-            energy, _ = areas((test**2).mean(axis=(1, 2)), np.flatnonzero(places >= 0))
-            worst = run.predict(folder / "test.ts")["worst_step"].to_numpy()
-            is_burst = places >= 0
-            at_place = (worst >= places) & (worst < places + BURST)
             metrics = ("roc_auc", "average_precision", "recall", "false_positive_rate")
-            rows.append([*(found[name] for name in metrics), energy, float(at_place[is_burst].mean())])
+            rows.append([*(found[name] for name in metrics), *of_steps(run.predict(folder / "test.ts"), test, places)])
         print(row(f"{height:g}", rows), flush=True)
     return len(heights) * len(seeds)
+
+
+def of_steps(predicted: Any, test: Floats, places: NDArray[np.int64]) -> tuple[float, ...]:
+    """Areas by the worst step, by the energy of a window and by that of its largest step, and how often it is found.
+
+    predicted  what `dlexp predict` writes of the windows `test` (N, T, C)
+    places     (N,) where bursts begin
+    """
+    is_burst, energy = places >= 0, (test**2).mean(axis=2)
+    scores = (predicted["worst_step_error"].to_numpy(np.float64), energy.mean(axis=1), energy.max(axis=1))
+    worst = predicted["worst_step"].to_numpy()
+    at_place = (worst >= places) & (worst < places + BURST)
+    return *(areas(each, np.flatnonzero(is_burst))[0] for each in scores), float(at_place[is_burst].mean())
 
 
 def evaluated(words: Sequence[str]) -> tuple[dict[str, Any], dlexp.Run]:

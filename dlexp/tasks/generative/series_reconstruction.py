@@ -29,6 +29,9 @@ from dlexp.types import Batch, LossOutput, Prediction, Sequences
 
 __all__ = ["SeriesReconstruction"]
 
+_WORST = "worst_step_error"
+_SCORES = {"series": "reconstruction", "step": _WORST}
+
 
 @runtime_checkable
 class SeriesAutoencoder(Protocol):
@@ -47,23 +50,28 @@ class SeriesReconstruction(GenerativeTask):
     Args:
         spec: Of the data.
         loss: None of its own: loss=none.
+        score_by: What a series is scored by: series (its mean error), step (the error of its worst step, for what is
+            short).
     """
 
     metrics = {"loss": "min", "reconstruction": "min"}
     values = ("reconstruction",)
 
-    def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
-        """Raises ValueError for inputs that are no series."""
+    def __init__(self, *, spec: DataSpec, loss: nn.Module, score_by: str = "series") -> None:
+        """Raises ValueError for inputs that are no series, and for an unknown `score_by`."""
         del loss  # it compares inputs with outputs
         if not isinstance(spec.inputs, SeriesSpec):
             rule = f"task=series_reconstruction requires series, not {spec.inputs.kind}"
             raise ValueError(f"{rule}. Set task=reconstruction model=autoencoder")
         super().__init__(spec=spec)
+        if score_by not in _SCORES:
+            raise ValueError(f"unknown score_by={score_by!r}; available: {', '.join(_SCORES)}")
+        self._score = _SCORES[score_by]
 
     @property
     def score(self) -> str:
-        """The reconstruction error."""
-        return "reconstruction"
+        """The reconstruction error, or that of the worst step."""
+        return self._score
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The mean over the series of their errors."""
@@ -79,7 +87,7 @@ class SeriesReconstruction(GenerativeTask):
         steps = _at_steps(found, given)
         errors = _whole(steps, given)
         targets = batch.targets if isinstance(batch.targets, Tensor) and batch.targets.ndim == 1 else None
-        extra = {"reconstruction": errors, LATENTS: latents, AT_STEPS: steps}
+        extra = {"reconstruction": errors, _WORST: steps.amax(1), LATENTS: latents, AT_STEPS: steps}
         return Prediction(found, targets, errors.mean(), batch.indices, extra)
 
     def encoded(self, networks: Networks, batch: Batch) -> Tensor:
@@ -115,11 +123,12 @@ class SeriesReconstruction(GenerativeTask):
         return sample_report(spec, state.part(SampleValues), state.compute(), resampling)
 
     def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
-        """The error of each series, the step with the largest one, and its latents z0, z1, ..."""
+        """The error of each series, that of its worst step, which one that is, and its latents z0, z1, ..."""
         errors = prediction.extra["reconstruction"].double().cpu().tolist()
         worst = prediction.extra[AT_STEPS].argmax(1).cpu().tolist()
         latents = prediction.extra[LATENTS].double().cpu().T.tolist()
-        columns = {"reconstruction": errors, "worst_step": worst}
+        largest = prediction.extra[_WORST].double().cpu().tolist()
+        columns = {"reconstruction": errors, _WORST: largest, "worst_step": worst}
         return PredictionColumns({**columns, **{f"z{n}": column for n, column in enumerate(latents)}})
 
 
