@@ -60,3 +60,14 @@ def test_other_data_and_other_networks_are_refused(network: LstmAutoencoder) -> 
     with pytest.raises(ConfigError) as found:
         SeriesReconstruction(spec=SPEC, loss=nn.Identity()).predict({"model": nn.Linear(2, 2)}, batch())
     assert found.value.problems[0].remedy == "Use model=lstm_autoencoder"
+
+
+def test_a_series_is_scored_by_its_mean_error_or_by_its_worst_step(network: LstmAutoencoder) -> None:
+    task = SeriesReconstruction(spec=SPEC, loss=nn.Identity(), score_by="step")
+    found = task.predict({"model": network}, batch())
+    assert torch.equal(found.extra[task.score], found.extra[AT_STEPS].amax(1))
+    assert SeriesReconstruction(spec=SPEC, loss=nn.Identity()).score == "reconstruction"
+    columns = task.prediction_columns(SPEC, found).columns
+    assert columns["worst_step"] == found.extra[AT_STEPS].argmax(1).tolist()
+    with pytest.raises(ValueError, match="available: series, step"):
+        SeriesReconstruction(spec=SPEC, loss=nn.Identity(), score_by="day")
