@@ -70,6 +70,7 @@ COMPANIONS = {
     **{f"loss={name}": ["task=metric_learning"] for name in ("arcface", "contrastive", "triplet")},
     **{f"model={name}": ["data=arrays", "data.path=a.npz", "task=classification"] for name in SEQUENCE_MODELS},
     **{f"model={name}": [f"data={data}"] for name, data in OF_TARGETS.items()},
+    "model=lstm_autoencoder": ["data=eeg"],
     **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 
