@@ -144,7 +144,7 @@ def figures(
     """See the module. Shares are in percent."""
 
     def accuracy(network: nn.Module, rows: Rows) -> float:
-        return 100 * (network(rows[0]).argmax(1) == rows[1]).float().mean().item()
+        return 100 * float((network(rows[0]).argmax(1) == rows[1]).float().mean())
 
     own = samples if samples is not train else None
     found = {

@@ -25,8 +25,8 @@ RING = {
         *("task.penalty_weight=0.3", "task.critic_steps=1", "optim.phases.discriminator.lr=4e-3"),
     ),
     "hinge_gan": (
-        *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=120"),
-        *("model.spectral_norm=null", "task.penalty=r1", "task.penalty_weight=0.1"),
+        *("model.latent=8", "optim.lr=2e-3", "optim.betas=[0.5,0.9]", "scheduler=cosine", "trainer.epochs=160"),
+        *("model.spectral_norm=null", "task.penalty=r1", "task.penalty_weight=0.01"),
         "optim.phases.discriminator.lr=4e-3",
     ),
 }

@@ -3,8 +3,8 @@
     python -m benchmarks.generative.pictures [--lines "model=autoencoder data=digits" ...] [--seeds 3]
 
 Trains each line with the default of trainer.sample_every (ten pictures) and measures the processor time of the
-pictures, of the animation, and of the whole training. Prints a row of Markdown for each line: mean over the seeds, and the
-spread of the share.
+pictures, of the animation, and of the whole training. Prints a row of Markdown for each line: mean over the seeds, and
+the spread of the share.
 """
 
 from __future__ import annotations

@@ -131,10 +131,10 @@ class Run(Examinations, RunSamples):
         trusted = trusted_of_call(self._trust)
         with session(argument.given):
             from dlexp.workflows.evaluate.evaluate import evaluate_run
-            from dlexp.workflows.evaluate.generated.samples import SampleRequest
+            from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
             which = (self.path, split, checkpoint, changes, trusted)
-            made = SampleRequest(samples)
+            made = SampleWishes(samples)
             found = evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=made)
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 

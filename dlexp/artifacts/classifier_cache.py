@@ -33,7 +33,7 @@ def classifier_folder() -> Path:
     return base / "dlexp" / "classifiers"
 
 
-def name_of(description: Mapping[str, Any]) -> str:
+def entry_name(description: Mapping[str, Any]) -> str:
     """The name of the entry for plain values that describe what a classifier is trained on, and how."""
     text = json.dumps({"format": FORMAT, **description}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

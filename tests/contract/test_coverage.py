@@ -39,12 +39,12 @@ WANTED = {
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
     *(f"DAT-{n:02}" for n in (1, *range(5, 12), *range(13, 23))),
     *(f"EVA-{n:02}" for n in range(1, 13)),
-    *(f"VIS-{n:02}" for n in (*range(1, 7), *range(9, 12))),
+    *(f"VIS-{n:02}" for n in (*range(1, 7), *range(8, 12))),
 }
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {
     *(f"M-{n}" for n in range(50, 53)),
-    *(f"LOSS-{n}" for n in (16, *range(19, 22))),
+    *(f"LOSS-{n}" for n in (16, 20, 21)),
     "REG-04",
     "DAT-22",
     *(f"BP-{n}" for n in (22, 58, 60)),

@@ -1,4 +1,4 @@
-"""The limit of row (diffusion): a conditional U-Net on digits, v at random times, an average of the weights.
+"""The limit of row (diffusion): a U-Net on digits that knows classes, v at random times, an average of weights.
 
 Symbols: N samples, B samples of a batch, T times.
 """

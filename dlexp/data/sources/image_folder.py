@@ -70,7 +70,7 @@ def image_folder(
     """
     form = ImageFormat(channels, image_size, resize, resize_to)
     root = Path(path)
-    files = readable_files(root, list_folders((path, val_path, test_path)), on_bad)
+    files = readable_files(root, list_folders((path, val_path, test_path), untrained=anomalies), on_bad)
     how = (val_fraction, test_fraction, split_seed)
     try:
         division = _division(root, files.listing, how, group, bool(val_path or test_path), anomalies)

@@ -19,6 +19,7 @@ from dlexp.models.layers import image_shape, one_norm_2d
 
 __all__ = ["denoiser", "denoising_mlp"]
 
+_SMALLEST_SIDE = 16  # images below it are few numbers, which fully connected layers learn in a third of the time
 _FREQUENCIES = 32
 _NO_TIME = "a denoiser needs the time of each sample beside its inputs. Set task=diffusion"
 
@@ -108,7 +109,8 @@ class DenoisingMlp(Denoiser):
         x = self.first(inputs.flatten(1))
         for change, block in zip(self.changes, self.blocks, strict=True):
             x = block(change(x), condition)
-        return cast(Tensor, self.last(F.silu(self.norm(x)))).unflatten(1, self.shape)
+        found: Tensor = self.last(F.silu(self.norm(x)))
+        return found.reshape(-1, *self.shape)
 
 
 def _change(before: int, after: int) -> nn.Module:
@@ -151,15 +153,17 @@ class PixelAttention(nn.Module):
         return x + cast(Tensor, self.out(found.transpose(-1, -2).flatten(1, 2).unflatten(2, (height, width))))
 
 
-class Level(nn.Module):
-    """The blocks of one resolution, each with attention where it is asked for."""
+class AttentiveBlock(nn.Module):
+    """A residual block, and attention behind it where there are heads."""
 
-    def __init__(self, channels: Sequence[int], out_channels: int, size: int, heads: int, dropout: float) -> None:
+    def __init__(self, channels: int, out_channels: int, size: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ConvBlock(each, out_channels, size, dropout) for each in channels)
-        self.attention = nn.ModuleList(
-            PixelAttention(out_channels, heads) if heads else nn.Identity() for _ in channels
-        )
+        self.block = ConvBlock(channels, out_channels, size, dropout)
+        self.attention = PixelAttention(out_channels, heads) if heads else nn.Identity()
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, C, H, W), (B, E) -> (B, out_channels, H, W)."""
+        return cast(Tensor, self.attention(self.block(x, condition)))
 
 
 class UNet(Denoiser):
@@ -181,49 +185,50 @@ class UNet(Denoiser):
     ) -> None:
         size = 4 * channels[0]
         super().__init__(size, num_classes)
+
+        def block(before: int, after: int, heads: int) -> AttentiveBlock:
+            return AttentiveBlock(before, after, size, heads, dropout)
+
+        sides = [max(shape[1:])]
+        for _ in channels[1:]:
+            sides.append(-(-sides[-1] // 2))
+        attentive = [heads if side <= attention_side else 0 for side in sides]
         self.first = nn.Conv2d(shape[0], channels[0], 3, padding=1)
-        side, widths = max(shape[1:]), [channels[0]]
-        self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
-        sides = []
-        for number, width in enumerate(channels):
-            at = heads if side <= attention_side else 0
-            self.down.append(Level([widths[-1], *[width] * (blocks - 1)], width, size, at, dropout))
-            widths += [width] * blocks
-            sides.append(at)
-            if number < len(channels) - 1:
-                self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
-                widths.append(width)
-                side = -(-side // 2)
-        self.middle = Level([channels[-1]] * 2, channels[-1], size, heads if attention_side else 0, dropout)
-        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
-        before = channels[-1]
-        for width, at in zip(reversed(channels), reversed(sides), strict=True):
-            inputs = []
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        kept = [channels[0]]
+        for width, at in zip(channels, attentive, strict=True):
+            if self.down:
+                self.down.append(nn.Conv2d(kept[-1], kept[-1], 3, stride=2, padding=1))
+                kept.append(kept[-1])
+            for _ in range(blocks):
+                self.down.append(block(kept[-1], width, at))
+                kept.append(width)
+        self.middle = nn.ModuleList(
+            [block(kept[-1], kept[-1], heads if attention_side else 0), block(kept[-1], kept[-1], 0)]
+        )
+        before = kept[-1]
+        for width, at in zip(reversed(channels), reversed(attentive), strict=True):
+            if self.up:
+                self.up.append(nn.Conv2d(before, before, 3, padding=1))
             for _ in range(blocks + 1):
-                inputs.append(before + widths.pop())
+                self.up.append(block(before + kept.pop(), width, at))
                 before = width
-            self.up.append(Level(inputs, width, size, at, dropout))
-            self.grow.append(nn.Conv2d(width, width, 3, padding=1) if widths else nn.Identity())
         self.norm, self.last = one_norm_2d("group", channels[0]), nn.Conv2d(channels[0], shape[0], 3, padding=1)
 
     def denoise(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """(B, C, H, W), (B, E) -> (B, C, H, W)."""
-        x = self.first(inputs)
+        x: Tensor = self.first(inputs)
         kept = [x]
-        for number, level in enumerate(self.down):
-            for block, attention in zip(level.blocks, level.attention, strict=True):
-                x = attention(block(x, condition))
-                kept.append(x)
-            if number < len(self.shrink):
-                x = self.shrink[number](x)
-                kept.append(x)
-        first, second = self.middle.blocks
-        x = second(self.middle.attention[0](first(x, condition)), condition)
-        for level, grow in zip(self.up, self.grow, strict=True):
-            for block, attention in zip(level.blocks, level.attention, strict=True):
-                x = attention(block(torch.cat([x, kept.pop()], 1), condition))
-            if kept:
-                x = grow(F.interpolate(x, size=kept[-1].shape[2:], mode="nearest"))
+        for layer in self.down:
+            x = layer(x, condition) if isinstance(layer, AttentiveBlock) else layer(x)
+            kept.append(x)
+        for layer in self.middle:
+            x = layer(x, condition)
+        for layer in self.up:
+            if isinstance(layer, AttentiveBlock):
+                x = layer(torch.cat([x, kept.pop()], 1), condition)
+            else:
+                x = layer(F.interpolate(x, size=kept[-1].shape[2:], mode="nearest"))
         return cast(Tensor, self.last(F.silu(self.norm(x))))
 
 
@@ -245,7 +250,7 @@ def denoiser(
     Args:
         input_shape: Shape of a sample: (C, H, W), or (F,) of a table.
         num_classes: K, 0 for data without classes.
-        network: "unet", "mlp", or "auto": a U-Net for images, an MLP for tables.
+        network: "unet", "mlp", or "auto": a U-Net for images of 16 pixels and more, else an MLP.
         channels: Channels of each resolution of a U-Net; each resolution has half the side of the one before.
         blocks: Residual blocks of each resolution on the way down; one more on the way up.
         attention_side: Pixels attend to each other where an image has at most this side; 0 for nowhere.
@@ -256,7 +261,8 @@ def denoiser(
 
     Raises ValueError for a U-Net on a table, more resolutions than the side allows, and heads that do not divide.
     """
-    if network == "mlp" or (network == "auto" and len(input_shape) != 3):
+    is_small = len(input_shape) != 3 or min(input_shape[1:]) < _SMALLEST_SIDE
+    if network == "mlp" or (network == "auto" and is_small):
         return denoising_mlp(
             input_shape=input_shape, num_classes=num_classes, hidden=hidden, dropout=dropout, conditional=conditional
         )

@@ -175,7 +175,8 @@ class Flow(nn.Module):
         x = noise
         for step in reversed(list(self.steps)):
             x = cast(Step, step).inverse(x, classes)
-        return (x if self.pixels is None else self.pixels.inverse(x)).unflatten(1, self.shape)
+        found = x if self.pixels is None else self.pixels.inverse(x)
+        return found.reshape(-1, *self.shape)
 
 
 def flow(

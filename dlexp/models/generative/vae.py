@@ -33,12 +33,12 @@ class VariationalAutoencoder(nn.Module):
 
     def encode(self, inputs: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape), (B, C) -> mean and log variance, (B, Z) float32 each, the second in [-20, 20]."""
-        mean, log_variance = self.encoder(inputs, self._weights(classes, len(inputs))).float().chunk(2, dim=1)
+        mean, log_variance = self.encoder(inputs, self._weights(classes)).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-_LARGEST, _LARGEST)
 
     def decode(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
         """(B, Z), (B, C) -> (B, *shape): logits, or means."""
-        weights = self._weights(classes, len(latents))
+        weights = self._weights(classes)
         found: Tensor = self.decoder(latents if weights is None else torch.cat([latents, weights], dim=1))
         return found
 
@@ -46,12 +46,12 @@ class VariationalAutoencoder(nn.Module):
         """(B, *shape), (B, C) -> (B, *shape): what is decoded of the mean."""
         return self.decode(self.encode(inputs, classes)[0], classes)
 
-    def _weights(self, classes: Tensor | None, count: int) -> Tensor | None:
+    def _weights(self, classes: Tensor | None) -> Tensor | None:
         """(B, C). Raises ValueError where classes are lacking, or not wanted."""
         if not self.num_classes:
             return None
         if classes is None:
-            raise ValueError(f"this network requires the weights of {self.num_classes} classes for {count} samples")
+            raise ValueError(f"this network requires the weights of {self.num_classes} classes")
         return classes
 
 

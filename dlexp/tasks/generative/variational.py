@@ -29,7 +29,7 @@ from dlexp.metrics.states import MetricState, StateGroup
 from dlexp.runtime.seed import generator
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Phase
-from dlexp.tasks.generative.base import GenerativeTask, Sampling, class_weights, means
+from dlexp.tasks.generative.base import ExportedPart, GenerativeTask, Sampling, class_weights, means
 from dlexp.tasks.generative.lazy_values import LazyValues
 from dlexp.tasks.generative.output_distributions import (
     BERNOULLI,
@@ -180,6 +180,13 @@ class VariationalAutoencoding(GenerativeTask):
             given = drawn if sampling.classes is None else sampling.classes.to(latents)
             classes = torch.where(given.any(dim=1, keepdim=True), given, drawn)
         return self._likelihood(networks).mean(network.decode(latents, classes))
+
+    def exported(self, networks: Networks) -> ExportedPart:
+        """The decoder: of latents, standard normal for new samples, and class weights where it knows classes."""
+        network = _checked(networks)
+        shapes = {"latents": (network.latent,)} | ({"classes": (network.num_classes,)} if network.num_classes else {})
+        what = "expected inputs of latents, which are standard normal for new samples"
+        return ExportedPart(_Decoder(network, self._likelihood(networks)), shapes, what)
 
     def baselines(self, training: Iterable[Batch], split: Iterable[Batch]) -> Mapping[str, Mapping[str, float]]:
         """What the likelihood reaches without a network."""

@@ -22,7 +22,7 @@ from dlexp.workflows.evaluate.anomalies import with_anomalies
 from dlexp.workflows.evaluate.attention import with_attention_maps
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.evaluate.generated.report import refuse_request, with_samples
-from dlexp.workflows.evaluate.generated.samples import SampleRequest
+from dlexp.workflows.evaluate.generated.samples import SampleWishes
 from dlexp.workflows.evaluate.reconstructions import with_reconstructions
 from dlexp.workflows.evaluate.texts import with_mistaken_texts
 from dlexp.workflows.evaluate.through_time import with_gradient_through_time
@@ -32,7 +32,7 @@ from dlexp.workflows.run_record.restore import load_eval_weights
 
 SCHEMA = 5  # of report.json
 _USUAL = Resampling()
-_NO_WISHES, _NO_SAMPLES = SampleRequest(), SampleRequest(count=0)
+_NO_WISHES, _NO_SAMPLES = SampleWishes(), SampleWishes(count=0)
 
 
 def evaluate_run(
@@ -44,7 +44,7 @@ def evaluate_run(
     *,
     allow_changes: bool = False,
     resampling: Resampling = _USUAL,
-    samples: SampleRequest = _NO_WISHES,
+    samples: SampleWishes = _NO_WISHES,
 ) -> dict[str, Any]:
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
@@ -80,7 +80,7 @@ def write_evaluation(
     result: Evaluation,
     changed: Sequence[Change] = (),
     resampling: Resampling = _USUAL,
-    samples: SampleRequest = _NO_SAMPLES,
+    samples: SampleWishes = _NO_SAMPLES,
 ) -> dict[str, Any]:
     """Write eval/<split>/: report.json, the tables and the figures of the task's report; returns report.json.
 

@@ -61,7 +61,7 @@ def sampled(run: str, *words: str) -> NDArray[Any]:
     (path,) = Path("made").glob("*.npy")
     found = np.load(path)
     path.unlink()
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> list[tuple[str, str]]:

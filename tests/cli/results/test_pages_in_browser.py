@@ -88,6 +88,14 @@ def test_run_of_images(window: Browser) -> None:
     assert_readable(window, Path("one/report.html"))
 
 
+def test_run_of_a_generative_model(window: Browser) -> None:
+    run("train -q model=vae data=iris model.hidden=[8] model.latent=2 trainer.epochs=2 --run-dir one", "sample one -q")
+    run("report one")
+    assert_readable(window, Path("one/report.html"))
+    script = "document.querySelectorAll('section img[src^=\"data:image/gif\"]').length"
+    assert window.value(script) == 1
+
+
 def test_run_of_a_table(window: Browser) -> None:
     run("train -q experiment=diabetes_mlp trainer.epochs=2 --run-dir two", "evaluate two", "report two")
     assert_readable(window, Path("two/report.html"))

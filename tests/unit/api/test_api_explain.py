@@ -27,7 +27,7 @@ def test_attributions_are_shaped_like_the_inputs(run: dlexp.Run) -> None:
     assert found.path == run.path / "explain" / "integrated_gradients" and found.failures == ()
     assert found.picture.png.startswith(b"\x89PNG")
     assert found._repr_html_().startswith("<div>") and "20 samples of test" in repr(found)
-    again = run.explain(rows=found.samples["row"][:2], method="integrated_gradients", split="test", checks=0)
+    again = run.explain(rows=found.samples["row"][:2].tolist(), method="integrated_gradients", split="test", checks=0)
     assert np.array_equal(again.attributions, found.attributions[:2])
 
 

@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from dlexp.artifacts import classifier_cache
-from dlexp.artifacts.classifier_cache import classifier_folder, find_classifier, keep_classifier, name_of
+from dlexp.artifacts.classifier_cache import classifier_folder, entry_name, find_classifier, keep_classifier
 
 WEIGHTS = {"model.0.weight": torch.arange(4.0)}
 
 
 def test_what_is_kept_is_found_with_its_facts(tmp_path: Path) -> None:
-    folder, name = tmp_path / "new" / "classifiers", name_of({"data": "abc"})
+    folder, name = tmp_path / "new" / "classifiers", entry_name({"data": "abc"})
     assert find_classifier(folder, name) is None
     assert keep_classifier(folder, name, WEIGHTS, {"updates": 3})
     found = find_classifier(folder, name)
     assert found is not None
     assert torch.equal(found[0]["model.0.weight"], WEIGHTS["model.0.weight"])
     assert found[1] == {"updates": 3}
-    assert find_classifier(folder, name_of({"data": "abd"})) is None
+    assert find_classifier(folder, entry_name({"data": "abd"})) is None
 
 
 def test_an_entry_of_another_name_or_format_is_not_found(tmp_path: Path) -> None:

@@ -53,3 +53,22 @@ def test_simple_models_are_told_once_and_in_figures(
     shown = "".join(map(str, evaluated_section(Evaluated("test", content(found), {}, {})).parts))
     assert "block means" not in shown
     assert ("xz" in shown) == ("xz" in str(found))
+
+
+def test_figures_of_samples_have_those_of_real_data_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics = {"loss": 0.125, "frechet": 3.25, "frechet_floor": 1.75, "near_copies": 0.0625}
+    found = content({"metrics": metrics, "floors": {"frechet": 1.75, "near_copies": 0.01}})
+    view.evaluation(found)
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert lines["metric"] == ["value", "real", "data"]
+    assert lines["frechet"] == ["3.25", "1.75"]
+    assert lines["near_copies"] == ["6.25", "%", "1.00", "%"]
+    assert lines["loss"] == ["0.125"]
+    assert "frechet_floor" not in lines
+    shown = "".join(map(str, evaluated_section(Evaluated("test", found, {}, {})).parts))
+    assert "real data" in shown
+    assert "6.25 %" in shown
+    assert "1.00 %" in shown

@@ -31,7 +31,15 @@ def test_shares_of_sequences_are_in_percent(name: str) -> None:
     assert number(name, 0.5) == "50.00 %"
 
 
-@pytest.mark.parametrize("name", ["val/power", "answer_length", "bleu", "perplexity", "val/mase"])
+@pytest.mark.parametrize("name", ["near_copies", "test/cas", "class_agreement", "coverage", "good_samples"])
+def test_shares_of_samples_are_in_percent(name: str) -> None:
+    assert number(name, 0.5) == "50.00 %"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["forecast_length", "class_distance", "frechet", "val/power", "answer_length", "bleu", "perplexity", "val/mase"],
+)
 def test_other_metrics_are_plain(name: str) -> None:
     assert number(name, 0.5) == "0.5"
 

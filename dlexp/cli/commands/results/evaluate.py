@@ -50,11 +50,11 @@ def evaluate(
     from dlexp.cli.views.results import evaluate as view
     from dlexp.metrics.bootstrap import Resampling
     from dlexp.workflows.evaluate.evaluate import evaluate_run
-    from dlexp.workflows.evaluate.generated.samples import SampleRequest
+    from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
     resampling = Resampling(resamples, level)
     with view.progress(quiet or json) as say:
-        request = SampleRequest(samples, steps, guidance, say)
+        request = SampleWishes(samples, steps, guidance, say)
 
         def one(path: Path) -> dict[str, Any]:
             which = (path, split, checkpoint, changes, trusted)

@@ -30,7 +30,8 @@ def summary(content: Mapping[str, Any]) -> None:
         done = f"{content['skipped_updates']} updates were skipped and {content['rollbacks']} epochs rolled back"
         out.print(f"[bold yellow]NaN or infinite values[/]: {done}; see train.log")
     out.print(f"\n  run      {escape(run)}")
-    for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
+    files = {"weights": "checkpoints/best.pt", "history": "metrics.csv", "curves": "plots/curves.png"}
+    for name, text in {**files, "samples": "samples/samples.gif"}.items():
         if Path(content["run"], text).is_file():
             out.print(f"  {name:<8} {escape(run)}/{text}")
     out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")

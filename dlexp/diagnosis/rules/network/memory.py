@@ -20,10 +20,14 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
     """A gradient that fades within the sequences, and gates that carry it further or lower the loss."""
     start, now = case.start, case.now
     memory = None if now is None else now.memory
-    if now is None or memory is None or memory.reach >= _REACHED * memory.length:
+    if now is None or memory is None:
         return
     loss, constant = now.train.metrics.get("loss"), case.constant_loss
     is_stuck = case.end is not None and loss is not None and constant is not None and loss >= _NO_BETTER * constant
+    if is_stuck and start is not None and start.memory is not None and start.memory.reach < memory.reach:
+        memory = start.memory  # weights that have learned nothing say little of how far they reach
+    if memory.reach >= _REACHED * memory.length:
+        return
     options = _gated(case)
     proof = best_proof(case, options, _BETTER)
     found = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import isfinite
 
 from dlexp.diagnosis.case import Case
+from dlexp.diagnosis.rules.optimization.schedules import SPENT, other_schedule, rate_left
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -26,7 +27,6 @@ _WHOLE_LEAD = 0.08  # where more than half of the split is one update: a second 
 _SHORT_PATIENCE = 5  # epochs; the noise of a validation loss is longer than that in many runs
 _FEW_UPDATES = 5  # of an epoch
 _FLAT = 0.02  # of the drop of the whole training loss, in its last third
-_SPENT = 0.02  # of the largest learning rate, in the median epoch of the second half; 0.15 of a cosine
 
 
 def stopped_too_soon(case: Case) -> Iterator[Verdict]:
@@ -48,36 +48,35 @@ def plateau_of_loss(case: Case) -> Iterator[Verdict]:
     if history is None or history.epochs < 6 or case.end is None or case.first is None:
         return
     run, base = reached_by_run(case), without_knowledge(case)
-    losses, rates = history.of("train/loss"), history.of("lr")
+    losses = history.of("train/loss")
     third = history.epochs // 3
     fall = _mean(losses[-2 * third : -third]) - _mean(losses[-third:])
     drop = max(base.train - _mean(losses[-third:]), 1e-12)
     flat = fall / drop
-    spent = _spent(rates)
+    spent = rate_left(history.of("lr"))
     if not isfinite(flat) or flat > _FLAT or run.train < _SETTLED * base.train:
         return
-    scheduler = case.facts.options.get("scheduler", "")
-    words = ("scheduler=cosine",) if scheduler not in ("cosine", "") else ()
-    if not words and spent > _SPENT:
+    words = other_schedule(case)
+    if not words and spent > SPENT:
         return
     made = attempt(case, words, run, "stored")
     if made.lead < _LEAD:
         return
     what = "fall of the training loss in the last third of the epochs, by the drop"
     evidence = [Evidence(what, flat, _FLAT, "below")]
-    if spent < _SPENT:
+    if spent < SPENT:
         what = "learning rate in the median epoch of the second half, by the largest"
-        evidence.append(Evidence(what, spent, _SPENT, "below"))
+        evidence.append(Evidence(what, spent, SPENT, "below"))
     yield Verdict(
         "plateau",
         "warning",
         "The training loss stands still, though the network can learn more.",
         (*evidence, trial_evidence(made, _LEAD)),
         "The schedule has lowered the learning rate before the network has learned."
-        if spent < _SPENT
+        if spent < SPENT
         else "At this learning rate the weights move around without getting closer.",
         words,
-        confidence=0.8 if spent < _SPENT else 0.5,
+        confidence=0.8 if spent < SPENT else 0.5,
         source="slope of the loss, and a trial from the stored weights",
     )
 
@@ -207,12 +206,6 @@ def _longer(case: Case, words: tuple[str, ...], run: Reached, updates: int) -> A
 def _trial_length(case: Case) -> int:
     known = [len(trace.losses) for trace in (case.first, case.last) if trace is not None]
     return max([50, *known])
-
-
-def _spent(rates: object) -> float:
-    values = sorted(v for v in list(rates)[len(list(rates)) // 2 :] if isfinite(v)) if isinstance(rates, list) else []
-    highest = max((v for v in rates if isfinite(v)), default=0.0) if isinstance(rates, list) else 0.0
-    return values[len(values) // 2] / highest if values and highest > 0 else 1.0
 
 
 def _mean(values: object) -> float:

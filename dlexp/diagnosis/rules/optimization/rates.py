@@ -9,6 +9,7 @@ from math import inf, isfinite
 from statistics import median
 
 from dlexp.diagnosis.case import Case, Start, Trace
+from dlexp.diagnosis.rules.optimization.schedules import SPENT, other_schedule, rate_left
 from dlexp.diagnosis.rules.trials import (
     Attempt,
     Reached,
@@ -70,13 +71,18 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
     run = run if case.history is not None else _projected(case, base, run)
     ratio = median(trace.ratios.values())
     best = best_attempt(case, (rate_word(rate * factor) for factor in _higher(case, run, ratio)), run)
+    lasting = _lasting(case, run)
+    best = lasting or best
     if best is None or best.lead < _LEAD:
         return
     is_sure = best.lead >= 2 * _LEAD and ratio < _HIGHEST_LOW_RATIO
+    what = f"The learning rate {rate:g} is too low; {best.words[0].partition('=')[2]} reaches more in fewer updates."
+    if lasting is not None:
+        what = f"The schedule lowers the learning rate {rate:g} too soon; {best.words[0]} reaches more."
     yield Verdict(
         "rate_too_low",
         "warning" if is_sure else "note",
-        f"The learning rate {rate:g} is too low; {best.words[0].partition('=')[2]} reaches more in fewer updates.",
+        what,
         (
             Evidence(
                 "change of a weight in an update, share of its norm, median of the layers",
@@ -91,6 +97,18 @@ def rate_too_low(case: Case) -> Iterator[Verdict]:
         confidence=min(0.9, 0.3 + 0.5 * best.lead) if is_sure else 0.4,
         source="update-to-weight ratios, and trials with higher rates",
     )
+
+
+def _lasting(case: Case, run: Reached) -> Attempt | None:
+    """A schedule that lasts, where that of the run is spent and this alone leads.
+
+    A higher rate only puts off the end of such a schedule; a trial that is shorter than the run does not see that.
+    """
+    words = other_schedule(case)
+    if case.history is None or not words or rate_left(case.history.of("lr")) >= SPENT:
+        return None
+    made = attempt(case, words, run)
+    return made if made.lead >= _LEAD else None
 
 
 def rate_word(rate: float) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _TILE = 48  # pixels that the longer side of a tile has at least
 _GAP, _MARGIN = 2, 6  # pixels
 _TEXT = 12  # pixels, height of letters
 _LONGEST = 24  # characters of a label
-_COLORS = 64  # of an animation
+_COLORS, _STRIDE = 64, 3  # of an animation, chosen from every so many-th pixel each way
 _FRAMES = 60
 _FRAME, _LAST = 250, 2000  # milliseconds
 _INK = (27, 31, 36)
@@ -85,7 +85,8 @@ def animation(frames: Sequence[bytes]) -> bytes:
     kept = [frames[place] for place in np.linspace(0, len(frames) - 1, min(len(frames), _FRAMES)).round().astype(int)]
     pages = [Image.open(io.BytesIO(png)).convert("RGB") for png in kept]
     pages = [page for page in pages if page.size == pages[-1].size]
-    palette = pages[-1].quantize(_COLORS)
+    some = np.concatenate([np.asarray(page)[::_STRIDE, ::_STRIDE] for page in pages])
+    palette = Image.fromarray(some).quantize(_COLORS)
     small = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
     buffer = io.BytesIO()
     durations = [_FRAME] * (len(small) - 1) + [_LAST]

@@ -21,7 +21,7 @@ from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.workflows.evaluate.generated.judge import Judge, Judgement, Say, real_judge, trained_judge
 from dlexp.workflows.evaluate.generated.measures import (
     Copies,
-    Features,
+    SampleFeatures,
     SampleFigure,
     agreement_figure,
     feature_figures,
@@ -29,8 +29,8 @@ from dlexp.workflows.evaluate.generated.measures import (
     mode_figures,
     shares_figure,
 )
-from dlexp.workflows.evaluate.generated.reading import RealSamples, TrainingPieces, flattened, read_real
-from dlexp.workflows.evaluate.generated.samples import MOST, GeneratedSamples, SampleRequest, made_samples
+from dlexp.workflows.evaluate.generated.reading import RealSamples, TrainingPieces, as_rows, read_real
+from dlexp.workflows.evaluate.generated.samples import MOST, GeneratedSamples, SampleWishes, made_samples
 from dlexp.workflows.evaluate.generated.scale import CommonScale
 
 _FEWEST_FEATURES = 3  # of a table; those of one or two columns are taken as they are
@@ -63,7 +63,7 @@ class SampleComparison:
     say: Say
 
     @classmethod
-    def at(cls, experiment: Experiment, task: GenerativeTask, split: str, request: SampleRequest) -> SampleComparison:
+    def at(cls, experiment: Experiment, task: GenerativeTask, split: str, request: SampleWishes) -> SampleComparison:
         """Make the samples and read the real ones."""
         scale = CommonScale.of(experiment.bundle)
         bundle, seed = scale.applied(experiment.bundle), experiment.config.seed
@@ -119,19 +119,19 @@ class SampleComparison:
         return self.judge is not None and not (isinstance(inputs, TableSpec) and inputs.num_features < _FEWEST_FEATURES)
 
     @cached_property
-    def features(self) -> Features:
+    def features(self) -> SampleFeatures:
         """Of samples, stand-ins and the evaluated split: the classifier's, or the numbers themselves."""
         if self.has_features:
-            return Features(*(found.features for found in self.judged))
+            return SampleFeatures(*(found.features for found in self.judged))
         parts = (self.inputs, self.stand_in.inputs, self.reference.inputs)
-        return Features(*(flattened(part).astype("float64") for part in parts))
+        return SampleFeatures(*(as_rows(part).astype("float64") for part in parts))
 
     @cached_property
     def copies(self) -> Copies:
         """How near the samples are to training samples."""
         held_out = self.stand_in if self.split == "train" else self.reference
         self.say("search for copies of training samples")
-        return find_copies(flattened(self.inputs), flattened(held_out.inputs), TrainingPieces(self.bundle))
+        return find_copies(as_rows(self.inputs), as_rows(held_out.inputs), TrainingPieces(self.bundle))
 
     def figures(self) -> dict[str, SampleFigure]:
         """All figures, by name."""
@@ -150,7 +150,7 @@ class SampleComparison:
 
     def _in_units(self, inputs: Tensor) -> NDArray[np.float64]:
         """Rows of numbers (N, F) in the units of the data."""
-        columns = original_columns(flattened(inputs), self.bundle.preprocessing)
+        columns = original_columns(as_rows(inputs), self.bundle.preprocessing)
         return np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
 
     def _accuracy_of_samples(self) -> SampleFigure:

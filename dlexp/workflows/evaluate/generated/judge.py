@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlexp.artifacts import classifier_cache
-from dlexp.artifacts.classifier_cache import find_classifier, keep_classifier, name_of
+from dlexp.artifacts.classifier_cache import entry_name, find_classifier, keep_classifier
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
@@ -110,7 +110,7 @@ def real_judge(bundle: DataBundle, device: torch.device, say: Say = lambda text:
         device: Where it runs.
         say: Receives the progress.
     """
-    folder, name = classifier_cache.classifier_folder(), name_of(_description(bundle))
+    folder, name = classifier_cache.classifier_folder(), entry_name(_description(bundle))
     found = find_classifier(folder, name)
     if found is not None:
         weights, facts = found

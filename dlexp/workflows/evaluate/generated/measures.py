@@ -69,7 +69,7 @@ class SampleFigure:
 
 
 @dataclass(frozen=True)
-class Features:
+class SampleFeatures:
     """Features of samples.
 
     Attributes:
@@ -103,7 +103,7 @@ class Copies:
         return SampleFigure.share(self.nearest.distances <= self.threshold, self.held_out <= self.threshold)
 
 
-def feature_figures(features: Features) -> Iterator[tuple[str, SampleFigure]]:
+def feature_figures(features: SampleFeatures) -> Iterator[tuple[str, SampleFigure]]:
     """Name -> distance of the Gaussians; precision, recall and coverage by the nearest neighbors.
 
     Each of the three sets has at least `FEWEST` samples.
@@ -113,7 +113,7 @@ def feature_figures(features: Features) -> Iterator[tuple[str, SampleFigure]]:
     yield from _neighbor_figures(features)
 
 
-def _neighbor_figures(features: Features) -> Iterator[tuple[str, SampleFigure]]:
+def _neighbor_figures(features: SampleFeatures) -> Iterator[tuple[str, SampleFigure]]:
     """Balls of samples are as many as real ones: with more of them everything would be near."""
     reference = features.reference[:MOST_NEIGHBORS]
     count = min(len(features.samples), len(features.stand_in), len(reference))

@@ -70,7 +70,7 @@ class TrainingPieces:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for batch in EvalBatches(self.bundle, "train", _SIZE, _CPU):
-            yield flattened(as_tensor(batch.inputs))
+            yield as_rows(as_tensor(batch.inputs))
 
     def images(self, positions: NDArray[np.int64]) -> Tensor:
         """(K, *shape) float32 of the samples at these positions."""
@@ -79,7 +79,7 @@ class TrainingPieces:
         return as_tensor(batch.inputs).float()
 
 
-def flattened(inputs: Tensor) -> NDArray[np.float32]:
+def as_rows(inputs: Tensor) -> NDArray[np.float32]:
     """(B, *shape) -> (B, D) float32."""
     found: NDArray[np.float32] = inputs.float().flatten(1).numpy()
     return found

@@ -24,7 +24,7 @@ from dlexp.text.nearest import shortened
 from dlexp.workflows.evaluate.generated.comparison import SampleComparison
 from dlexp.workflows.evaluate.generated.measures import FEWEST, SampleFigure
 from dlexp.workflows.evaluate.generated.reading import TrainingPieces
-from dlexp.workflows.evaluate.generated.samples import SampleRequest
+from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
 _SHOWN, _COPIES_SHOWN, _COPIES_LISTED, _POINTS = 64, 16, 100, 2000
 _SURE = 0.95  # of what is warned of
@@ -37,7 +37,7 @@ _SHARES = "Shares of the classes, as the classifier finds them, of the samples a
 _CLOUD = "Samples over the {split} split, in standardized numbers."
 
 
-def refuse_request(experiment: Experiment, request: SampleRequest) -> bool:
+def refuse_request(experiment: Experiment, request: SampleWishes) -> bool:
     """Whether samples are to be made. Raises ConfigError for wishes that have no effect on this run."""
     task, networks = experiment.task, dict(experiment.networks.items())
     samples = isinstance(task, GenerativeTask) and task.noise_shape(networks) is not None
@@ -59,7 +59,7 @@ def refuse_request(experiment: Experiment, request: SampleRequest) -> bool:
 
 
 def with_samples(
-    report: Report, experiment: Experiment, split: str, request: SampleRequest, resampling: Resampling
+    report: Report, experiment: Experiment, split: str, request: SampleWishes, resampling: Resampling
 ) -> Report:
     """`report` with the figures of samples that are made now; as it is for runs that make none.
 
@@ -165,7 +165,7 @@ def _pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _facts(
-    compared: SampleComparison, found: Mapping[str, SampleFigure], experiment: Experiment, request: SampleRequest
+    compared: SampleComparison, found: Mapping[str, SampleFigure], experiment: Experiment, request: SampleWishes
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "samples": len(compared.inputs) + compared.left_out,

@@ -25,7 +25,7 @@ _SECONDS = 600.0  # of making them, after which fewer are made
 
 
 @dataclass(frozen=True)
-class SampleRequest:
+class SampleWishes:
     """The samples that an evaluation makes.
 
     Attributes:
@@ -57,7 +57,7 @@ class GeneratedSamples:
     wanted: int
 
 
-def made_samples(experiment: Experiment, task: GenerativeTask, request: SampleRequest) -> GeneratedSamples:
+def made_samples(experiment: Experiment, task: GenerativeTask, request: SampleWishes) -> GeneratedSamples:
     """The samples 0 to N - 1 of the run's own seed, in evaluation mode; the generators are put back.
 
     Those of a conditional model are of classes that are drawn with their shares of the training split.

@@ -112,6 +112,15 @@ def test_memory_that_fades_in_a_network_that_learned_nothing_is_mended_by_what_l
     assert (found.severity, found.remedy) == ("warning", ("model=lstm",))
 
 
+def test_the_reach_of_weights_that_learned_nothing_is_that_at_the_start() -> None:
+    start = seen(2.3, memory=MemoryMeasure("model.rnn", 40, 8, 1e-10))
+    stuck = seen(2.3, memory=MemoryMeasure("model.rnn", 40, 21, 1e-4))
+    (found,) = fading_memory(case(start, stuck, {"model=gru": 1.0}, options=RNN))
+    assert (found.severity, found.remedy) == ("warning", ("model=gru",)) and "reaches 8 of 40" in found.what
+    learned = seen(0.4, memory=MemoryMeasure("model.rnn", 40, 21, 1e-4))
+    assert not list(fading_memory(case(start, learned, {"model=gru": 0.1}, options=RNN)))
+
+
 def test_a_short_reach_is_a_note_where_nothing_better_is_known_and_a_long_one_is_nothing() -> None:
     faded = seen(0.1, memory=MemoryMeasure("model.rnn", 50, 5, 1e-9))
     (found,) = fading_memory(case(faded, faded, options=RNN))

@@ -78,6 +78,20 @@ def test_updates_of_usual_size_give_a_note_at_most(made: Any) -> None:
     assert found.severity == "note"
 
 
+def test_where_the_schedule_is_spent_it_is_the_schedule_and_not_the_rate(made: Any) -> None:
+    """A trial shorter than the run learns more with ten times the rate, which only puts off the end."""
+    made.trials = {("optim.lr=0.1",): (0.3, 0.3), ("scheduler=cosine",): (0.6, 0.6)}
+    columns = {"train/loss": [1.5] * 9, "val/loss": [1.5] * 9, "lr": [0.01 * 0.1**n for n in range(9)]}
+    (found,) = rate_too_low(made.case((1.5, 1.5), columns=columns, options={"scheduler": "exponential"}))
+    assert found.remedy == ("scheduler=cosine",) and "schedule" in found.what
+    lasting = {**columns, "lr": [0.01] * 9}
+    (found,) = rate_too_low(made.case((1.5, 1.5), columns=lasting, options={"scheduler": "constant"}))
+    assert found.remedy == ("optim.lr=0.1",)
+    made.trials[("scheduler=cosine",)] = (1.5, 1.5)  # it alone does nothing
+    (found,) = rate_too_low(made.case((1.5, 1.5), columns=columns, options={"scheduler": "exponential"}))
+    assert found.remedy == ("optim.lr=0.1",)
+
+
 def test_a_small_rate_that_suits_a_trained_network_is_left(made: Any) -> None:
     """Fine-tuning: little falls, and more of it makes things worse."""
     made.trials = {("optim.lr=0.0001",): (0.4, 0.5)}

@@ -131,9 +131,8 @@ def test_every_key_changes_the_density(changed: dict[str, Any]) -> None:
     x, found = torch.randn(5, 4), []
     for options in ({}, changed):
         torch.manual_seed(0)
-        made = flow(
-            **{"input_shape": (4,), "num_classes": 3, "couplings": 4, "hidden": (8,), "activation": "tanh"} | options
-        )
+        usual: dict[str, Any] = {"num_classes": 3, "couplings": 4, "hidden": (8,), "activation": "tanh"}
+        made = flow(input_shape=(4,), **usual | options)
         torch.manual_seed(1)
         for parameter in made.parameters():
             parameter.data.normal_(0, 0.3)

@@ -107,7 +107,7 @@ def test_the_weights_of_a_spectrally_normed_discriminator_have_a_largest_singula
     layer = next(module for module in discriminator.modules() if isinstance(module, nn.Linear))
     known = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
     with torch.no_grad():
-        layer.parametrizations.weight.original.copy_(known)
+        layer.get_parameter("parametrizations.weight.original").copy_(known)
     for _ in range(30):  # each use in training is a step of the power iteration
         discriminator(torch.randn(4, 2))
     discriminator.eval()

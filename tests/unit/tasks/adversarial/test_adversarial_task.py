@@ -47,7 +47,7 @@ def has_gradient(network: nn.Module) -> bool:
 def test_each_phase_gives_gradients_to_its_own_network_alone(words: dict[str, Any]) -> None:
     for phase, other in (("discriminator", "generator"), ("generator", "discriminator")):
         found = networks()
-        task(**words).loss(phase, found, batch()).value.backward()  # type: ignore[no-untyped-call]
+        task(**words).loss(phase, found, batch()).value.backward()
         assert all(p.grad is not None for p in found[phase].parameters())
         assert not has_gradient(found[other])
         assert all(p.requires_grad for network in found.values() for p in network.parameters())

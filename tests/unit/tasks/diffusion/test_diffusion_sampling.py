@@ -95,7 +95,9 @@ def test_guidance_asks_once_with_twice_the_samples_and_goes_beyond_the_class() -
     with_guidance = Denoising(network, schedule, "x0", classes, guidance=3.0)
     assert torch.equal(with_guidance.output(torch.zeros(3, 1), 5), torch.full((3, 1), 4.0))  # 1 + 3 (2 - 1)
     assert [count for count, _ in calls] == [6]
-    assert torch.equal(calls[0][1], torch.cat([classes, torch.zeros(3, 3)]))
+    shown = calls[0][1]
+    assert shown is not None
+    assert torch.equal(shown, torch.cat([classes, torch.zeros(3, 3)]))
     assert torch.equal(
         Denoising(network, schedule, "x0", classes).output(torch.zeros(3, 1), 5), torch.full((3, 1), 2.0)
     )

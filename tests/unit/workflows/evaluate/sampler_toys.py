@@ -70,4 +70,4 @@ OPTIONS = {
     "task/toy": f"_target_: outside.Toy\n{_TASK}_range_: [0, 1]\n",
     "task/toy_wide": f"_target_: outside.Toy\n{_TASK}_range_: [-1, 1]\n",
 }
-WORDS = ("model=keeps", "loss=none", "trainer.epochs=1", "trainer.device=cpu")
+WORDS = ("model=keeps", "loss=none", "trainer.epochs=1", "trainer.device=cpu", "trainer.sample_every=0")

@@ -18,7 +18,7 @@ from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.evaluate.generated import judge
-from dlexp.workflows.evaluate.generated.samples import SampleRequest
+from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
 Train = Callable[..., Path]
 TRUST = ("outside",)
@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Train]:
 
 
 def evaluated(run: Path, split: str = "test", **request: Any) -> dict[str, Any]:
-    return evaluate_run(run, split, "best", {}, TRUST, resampling=Resampling(0), samples=SampleRequest(**request))
+    return evaluate_run(run, split, "best", {}, TRUST, resampling=Resampling(0), samples=SampleWishes(**request))
 
 
 def rows(run: Path, name: str, split: str = "test") -> list[dict[str, str]]:
