@@ -91,8 +91,8 @@ def list_files(
     parts  split -> its folder, ignoring other folders; None to derive it from the names (`split_folders`)
     kind   the files to list, images by default
     untrained  classes that need no training images
-    Raises DataError for a missing folder, fewer than two classes, another class without training images, and for folders
-    that may be either splits or classes.
+    Raises DataError for a missing folder, fewer than two classes, another class without training images, and for
+    folders that may be either splits or classes.
     """
     if not root.is_dir():
         if root.exists():
