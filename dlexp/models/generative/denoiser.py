@@ -19,7 +19,7 @@ from dlexp.models.layers import image_shape, one_norm_2d
 
 __all__ = ["denoiser", "denoising_mlp"]
 
-_SMALLEST_SIDE = 16  # images below it are few numbers, which fully connected layers learn in a third of the time
+_SMALLEST_SIDE = 8  # of images with a U-Net; smaller ones have nothing to halve
 _FREQUENCIES = 32
 _NO_TIME = "a denoiser needs the time of each sample beside its inputs. Set task=diffusion"
 
@@ -250,7 +250,7 @@ def denoiser(
     Args:
         input_shape: Shape of a sample: (C, H, W), or (F,) of a table.
         num_classes: K, 0 for data without classes.
-        network: "unet", "mlp", or "auto": a U-Net for images of 16 pixels and more, else an MLP.
+        network: "unet", "mlp", or "auto": a U-Net for images of 8 pixels and more, else an MLP.
         channels: Channels of each resolution of a U-Net; each resolution has half the side of the one before.
         blocks: Residual blocks of each resolution on the way down; one more on the way up.
         attention_side: Pixels attend to each other where an image has at most this side; 0 for nowhere.

@@ -49,7 +49,7 @@ def refuse_other_samples(runs: Sequence[RunSummary], metric: str) -> None:
             values = ", ".join(f"{key} {own.get(key)} instead of {made[0].get(key)}" for key in apart)
             rule = f"was evaluated with other samples than {runs[0].path}: {values}"
             words = ["--samples", str(made[0]["samples"])] + (["--split", split] if split != "test" else [])
-            remedy = f"Evaluate both with {command('evaluate', run.path, *words)}"
+            remedy = f"Evaluate it with {command('evaluate', run.path, *words)}"
             problems.append(Problem(str(run.path), "", rule, remedy, code="incompatible-run"))
     if problems:
         raise ConfigError(problems)

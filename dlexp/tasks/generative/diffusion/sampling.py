@@ -61,7 +61,7 @@ class Denoising:
         return found, noise_in(noised, found, signal, spread)
 
 
-def sample(
+def denoised(
     denoising: Denoising,
     latents: Tensor,
     *,

@@ -35,7 +35,7 @@ def betas(kind: str, timesteps: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Step:
+class DenoisingStep:
     """One step back from a time to an earlier one: x_p = signal x_0 + direction e + spread z, z standard normal."""
 
     signal: float
@@ -96,14 +96,14 @@ class NoiseSchedule:
         second = math.sqrt(1 - beta) * (1 - before) / (1 - now)
         return first, second, beta * (1 - before) / (1 - now)
 
-    def step(self, time: int, previous: int, eta: float) -> Step:
+    def step(self, time: int, previous: int, eta: float) -> DenoisingStep:
         """The step from `time` back to `previous` (Song et al. 2021, equation 12).
 
         eta  0 for no new noise; 1 for as much as the posterior has, which is ancestral sampling
         """
         before, now = self._share(previous), self._share(time)
         variance = eta * eta * (1 - before) / (1 - now) * (1 - now / before)
-        return Step(math.sqrt(before), math.sqrt(max(0.0, 1 - before - variance)), math.sqrt(variance))
+        return DenoisingStep(math.sqrt(before), math.sqrt(max(0.0, 1 - before - variance)), math.sqrt(variance))
 
 
 def chosen_times(timesteps: int, count: int) -> list[int]:

@@ -20,7 +20,7 @@ from dlexp.specs import DataSpec, ImageSpec
 from dlexp.tasks.base import Networks
 from dlexp.tasks.generative.base import ExportedPart, GenerativeTask, Sampling, class_weights, noise
 from dlexp.tasks.generative.diffusion import bound
-from dlexp.tasks.generative.diffusion.sampling import Denoising, invert, sample
+from dlexp.tasks.generative.diffusion.sampling import Denoising, denoised, invert
 from dlexp.tasks.generative.diffusion.schedule import NoiseSchedule, clean, loss_weight, target
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
@@ -31,7 +31,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @runtime_checkable
-class Denoiser(Protocol):
+class TakesNoiseAway(Protocol):
     """A network that takes noise away, of which K is `num_classes`, 0 where it knows no classes."""
 
     num_classes: int
@@ -152,7 +152,7 @@ class Diffusion(GenerativeTask):
             rule = f"must be from 1 to task.timesteps={self.schedule.timesteps}, got {steps}"
             raise ConfigError.one("steps", steps, rule, f"Use --steps {self._steps}", code="invalid-value")
         eta = float(steps == self.schedule.timesteps) if self._eta is None else self._eta
-        return sample(
+        return denoised(
             self._denoising(networks, sampling.classes, sampling.guidance, clips=self._clips),
             latents,
             steps=steps,
@@ -215,9 +215,9 @@ def _classes(networks: Networks, batch: Batch) -> Tensor | None:
     return class_weights(batch, _checked(networks).num_classes)
 
 
-def _checked(networks: Networks) -> Denoiser:
+def _checked(networks: Networks) -> TakesNoiseAway:
     network = networks["model"]
-    if isinstance(network, Denoiser) and isinstance(network.num_classes, int):
+    if isinstance(network, TakesNoiseAway) and isinstance(network.num_classes, int):
         return network
     rule = f"requires a model that takes noise away, and {type(network).__name__} does not"
     raise ConfigError.one("task", "diffusion", rule, "Use model=diffusion", code="incompatible-data")

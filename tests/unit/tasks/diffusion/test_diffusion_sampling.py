@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dlexp.tasks.generative.base import noise
-from dlexp.tasks.generative.diffusion.sampling import Denoising, invert, sample
+from dlexp.tasks.generative.diffusion.sampling import Denoising, denoised, invert
 from dlexp.tasks.generative.diffusion.schedule import NoiseSchedule, noise_in, target
 
 MEAN, STD, TIMES = 0.5, 0.3, 100
@@ -33,7 +33,7 @@ def test_a_denoiser_that_knows_the_truth_makes_samples_of_the_right_mean_and_spr
     kind: str, steps: int, eta: float, error: float
 ) -> None:
     latents = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(0))
-    found = sample(
+    found = denoised(
         truth(kind),
         latents,
         steps=steps,
@@ -50,7 +50,7 @@ def test_samples_without_new_noise_repeat_to_the_bit_whatever_the_seed_of_the_st
     latents, indices = noise((3,), 5, torch.arange(4)), torch.arange(4)
 
     def once(seed: int, eta: float) -> Tensor:
-        return sample(
+        return denoised(
             truth(), latents, steps=10, eta=eta, seed=seed, indices=indices, progress=lambda done, total: None
         )
 
@@ -62,7 +62,7 @@ def test_samples_without_new_noise_repeat_to_the_bit_whatever_the_seed_of_the_st
 def test_the_noise_of_a_sample_does_not_depend_on_the_others() -> None:
     def made(indices: Tensor) -> Tensor:
         latents = noise((1,), 0, indices)
-        return sample(truth(), latents, steps=10, eta=1.0, seed=0, indices=indices, progress=lambda done, total: None)
+        return denoised(truth(), latents, steps=10, eta=1.0, seed=0, indices=indices, progress=lambda done, total: None)
 
     everyone = made(torch.arange(6))
     for chosen in (torch.tensor([4]), torch.tensor([2, 0])):
@@ -71,7 +71,7 @@ def test_the_noise_of_a_sample_does_not_depend_on_the_others() -> None:
 
 def test_progress_counts_every_step() -> None:
     seen = []
-    sample(
+    denoised(
         truth(),
         torch.randn(2, 1),
         steps=7,
@@ -117,7 +117,7 @@ def test_what_is_seen_is_clipped_and_its_noise_follows() -> None:
 def test_inversion_finds_the_noise_that_makes_a_sample(kind: str) -> None:
     denoising = truth(kind)
     latents = torch.randn(50, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    made = sample(
+    made = denoised(
         denoising, latents, steps=20, eta=0.0, seed=0, indices=torch.arange(50), progress=lambda done, total: None
     )
     assert torch.allclose(invert(denoising, made, steps=20), latents, atol=1e-3)
