@@ -84,12 +84,14 @@ class TableSpec(InputSpec):
 class ClassSpec(TargetSpec):
     """One class for each sample: a batch is (B,) int64 class numbers.
 
-    names   of the C classes, in the order of their numbers
-    counts  training samples of each class, C numbers; () where they are not measured yet
+    names      of the C classes, in the order of their numbers
+    counts     training samples of each class, C numbers; () where they are not measured yet
+    anomalies  numbers of the classes that count as anomalies, which no training or validation sample has
     """
 
     names: tuple[str, ...]
     counts: tuple[int, ...] = ()
+    anomalies: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "class"
 

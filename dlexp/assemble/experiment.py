@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
@@ -45,7 +46,7 @@ from dlexp.tasks.generative.base import GenerativeTask
 
 # Run-time values that a component of each group can take as arguments of these names.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
-    "data": (),
+    "data": ("anomalies",),
     "model": (
         *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
         *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
@@ -172,12 +173,13 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     place = config.data.arguments.get("path")
     try:
         with reading_data(place):
-            bundle: DataBundle = build(config.data, {}, trusted)
+            bundle: DataBundle = build(config.data, {"anomalies": config.anomalies}, trusted)
     except DataError as error:
         if error.code != "not-found" or error.column is not None or error.remedy or str(error.file) != str(place):
             raise
         remedy = "If it was moved, add data.path=PLACE with its new place"
         raise DataError(error.rule, file=error.file, remedy=remedy, code=error.code) from error
+    bundle = without_anomalies(bundle, config.anomalies)
     bundle = in_range(without_suspects(config, bundle), config.tree["task"].get("_range_"))
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 

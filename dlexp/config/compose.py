@@ -38,6 +38,7 @@ from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
 from dlexp.config.typed import run_config, with_values
 from dlexp.errors import ConfigError, Problem, reading_data
+from dlexp.kinds import NO_TARGETS
 from dlexp.text.quoting import command
 
 MISSING = "???"  # of a required key, in YAML and in what `dlexp config` prints
@@ -197,12 +198,18 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
             raise ConfigError.one(
                 "data._detect_", data["_detect_"], f"cannot detect the kind of targets: {error}", code="invalid-value"
             ) from error
-    data |= {"_targets_": kind, "target_kind": kind}
+    data |= {"_targets_": kind} if kind == NO_TARGETS else {"_targets_": kind, "target_kind": kind}
     return kind
 
 
 def task_of(tree: Mapping[str, Any], kind: str) -> str:
     """Return the task for targets of `kind`. Raises ConfigError if the data's file names none."""
+    if kind == NO_TARGETS:
+        rule, remedy = (
+            "required to predict a column",
+            "Add data.target=COLUMN, or learn the inputs alone: model=autoencoder",
+        )
+        raise ConfigError.one("data.target", "null", rule, remedy, code="missing-value")
     tasks = tree["data"].get("_tasks_")
     if not isinstance(tasks, Mapping) or kind not in tasks:
         raise ConfigError.one(

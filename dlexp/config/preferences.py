@@ -19,6 +19,8 @@ from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.tree import ABSENT, value_at
 from dlexp.text.quoting import value
 
+_MISSING = "???"  # of a required key without a value
+
 
 def preferences(config: DictConfig) -> dict[str, Any]:
     """What the model of a configuration prefers: group -> option, and key -> value; {} for nothing."""
@@ -67,7 +69,7 @@ def preferred_values(
     """Overrides for the values that the model prefers and nobody decided.
 
     A key of a group whose option the model prefers counts only where that option is the one in use; one that the
-    chosen option does not have is left out.
+    chosen option does not have is left out, and so is null, which is for required keys alone.
 
     Args:
         config: The configuration.
@@ -84,6 +86,8 @@ def preferred_values(
     for key, content in wanted.items():
         now = value_at(tree, key)
         is_wanted = key not in decided and now is not ABSENT and now != content
+        if content is None and now != _MISSING:
+            continue  # null stands for a required key that the model does not need, such as data.target
         if key not in catalog.groups and is_wanted and is_in_use(key, wanted, choices):
             found.append(FileWord(f"{key}={value(content)}", _place(key, choices, catalog)))
     return found

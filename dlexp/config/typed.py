@@ -43,6 +43,8 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         eval_batch_size=tree["data"]["eval_batch_size"],
         balance=tree["data"].get("balance", "none"),
         drops_suspected_labels=tree["data"].get("suspected_labels") == "drop",
+        anomalies=tuple(tree["data"].get("anomalies") or ()),
+        anomaly_quantile=tree["task"].get("anomaly_quantile"),
         decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
         layer_decay=tree["optim"]["layer_decay"],
         optim_groups=tuple(tree["optim"]["groups"]),

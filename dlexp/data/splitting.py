@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,11 @@ Shares = tuple[float, float, int]  # of validation and of test samples, and the 
 
 
 def split_rows(
-    count: int, how: Shares, labels: NDArray[Any] | None = None, classes: Sequence[str] = ()
+    count: int,
+    how: Shares,
+    labels: NDArray[Any] | None = None,
+    classes: Sequence[str] = (),
+    exempt: Collection[int] = (),
 ) -> tuple[Rows, Rows, Rows]:
     """Row numbers (train, val, test) of `count` samples.
 
@@ -27,8 +31,9 @@ def split_rows(
         labels: (N,) class numbers, of which each class is divided in the same shares (stratified); ignored without
             `classes`.
         classes: Name of each class; () for samples without classes.
+        exempt: Numbers of classes that may be too rare for every split; what there is of them is in test first.
 
-    Raises DataError when a split, or a class in a split, would be empty.
+    Raises DataError when a split, or another class in a split, would be empty.
     """
     val_fraction, test_fraction, seed = how
     rng = np.random.default_rng(seed)
@@ -39,7 +44,8 @@ def split_rows(
             raise DataError(rule, remedy="Add rows, at least 3.", code="too-few-samples")
     else:
         by_class = [np.flatnonzero(labels == number) for number in range(len(classes))]
-        _refuse_few({name: len(rows) for name, rows in zip(classes, by_class, strict=True)}, count, _PARTS)
+        needed = {name: len(by_class[n]) for n, name in enumerate(classes) if n not in exempt}
+        _refuse_few(needed, count, _PARTS)
         groups = [_divide(rows, val_fraction, test_fraction, rng) for rows in by_class]
         parts = tuple(np.concatenate(part) for part in zip(*groups, strict=True))
     train, val, test = (np.sort(part).astype(np.int64) for part in parts)
@@ -47,15 +53,21 @@ def split_rows(
 
 
 def held_out(
-    rows: Rows, labels: NDArray[Any] | None, classes: Sequence[str], fraction: float, seed: int
+    rows: Rows,
+    labels: NDArray[Any] | None,
+    classes: Sequence[str],
+    fraction: float,
+    seed: int,
+    exempt: Collection[int] = (),
 ) -> tuple[Rows, Rows]:
     """(the others, those held out) of `rows`: a share of each class, or of all rows; one row at least.
 
     Args:
         labels: (N,) class numbers of all samples; ignored without `classes`.
         classes: Name of each class; () for samples without classes.
+        exempt: Numbers of classes that may have fewer.
 
-    Raises DataError when a class, or all, has fewer than two rows.
+    Raises DataError when another class, or all, has fewer than two rows.
     """
     rng = np.random.default_rng(seed)
     kept, held = [], []
@@ -67,7 +79,8 @@ def held_out(
             rule = f"{counted(len(rows), 'training row')} cannot be split: one is held out and one must remain"
             raise DataError(rule, remedy="Add rows.", code="too-few-samples")
     else:
-        _refuse_few({name: len(groups[name]) for name in classes}, len(rows), ("train", "the part held out of it"))
+        needed = {name: len(groups[name]) for n, name in enumerate(classes) if n not in exempt}
+        _refuse_few(needed, len(rows), ("train", "the part held out of it"))
     for some in groups.values():
         group = rng.permutation(some)
         count = max(1, min(round(len(group) * fraction), len(group) - 1))
@@ -77,31 +90,35 @@ def held_out(
 
 
 def rows_of_parts(
-    sizes: Mapping[str, int], how: Shares, labels: NDArray[Any] | None = None, classes: Sequence[str] = ()
+    sizes: Mapping[str, int],
+    how: Shares,
+    labels: NDArray[Any] | None = None,
+    classes: Sequence[str] = (),
+    exempt: Collection[int] = (),
 ) -> tuple[Rows, Rows, Rows]:
     """Rows (train, val, test) of samples that come part after part.
 
     Args:
         sizes: Samples of train, val and test, as far as they are there, or of "" for samples that come undivided.
         how: Share of validation and of test samples where they are drawn here, and the seed of that.
-        labels: (N,) class numbers of all samples, and `classes` as in `split_rows`.
+        labels: (N,) class numbers of all samples, and `classes` and `exempt` as in `split_rows`.
 
     Raises DataError for a class that train has not, and for what `split_rows` and `held_out` refuse.
     """
     if "train" not in sizes:
-        return split_rows(sum(sizes.values()), how, labels, classes)
+        return split_rows(sum(sizes.values()), how, labels, classes, exempt)
     rows, start = dict[str, Rows](), 0
     for part, size in sizes.items():
         rows[part] = np.arange(start, start + size, dtype=np.int64)
         start += size
     for number, name in enumerate(classes):
-        if labels is not None and number not in labels[rows["train"]]:
+        if labels is not None and number not in exempt and number not in labels[rows["train"]]:
             rule = f"class {name!r} has no training samples"
             remedy = "Add samples of this class to train, or remove it from the other parts."
             raise DataError(rule, remedy=remedy, code="too-few-samples")
     for part, share in (("val", how[0]), ("test", how[1])):
         if not len(rows.get(part, ())):
-            rows["train"], rows[part] = held_out(rows["train"], labels, classes, share, how[2])
+            rows["train"], rows[part] = held_out(rows["train"], labels, classes, share, how[2], exempt)
     return rows["train"], rows["val"], rows["test"]
 
 

@@ -22,8 +22,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 50, "experiment": 11, "logger": 4, "loss": 19, "model": 65,
-    "optim": 17, "regularization": 16, "scheduler": 13, "task": 14, "trainer": 2,
+    "data": 50, "experiment": 11, "logger": 4, "loss": 19, "model": 66,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 15, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(
@@ -70,6 +70,7 @@ COMPANIONS = {
     **{f"loss={name}": ["task=metric_learning"] for name in ("arcface", "contrastive", "triplet")},
     **{f"model={name}": ["data=arrays", "data.path=a.npz", "task=classification"] for name in SEQUENCE_MODELS},
     **{f"model={name}": [f"data={data}"] for name, data in OF_TARGETS.items()},
+    "model=lstm_autoencoder": ["data=eeg"],
     **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 

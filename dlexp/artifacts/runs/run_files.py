@@ -153,6 +153,9 @@ SHAPES: Mapping[str, Shape] = {
             "white": OrNull(NUMBER),
         }
     ),
+    "anomaly_threshold.json": Record(
+        required={"score": TEXT, "threshold": NUMBER, "quantile": NUMBER, "samples": WHOLE, "checkpoint": TEXT}
+    ),
     "crash.json": Record(required={"sha256": TEXT}),
     "hashes.json": MapOf(_TEXTS),
     "jobs.json": Record(

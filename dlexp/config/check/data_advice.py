@@ -77,7 +77,7 @@ def _of_splits(config: RunConfig, facts: DataFacts) -> Iterator[str]:
         yield f"{found} sample{'s' if max(small.values()) > 1 else ''}{of}: metrics on it say little. {_larger(config)}"
         return
     absent = [name for name, count in zip(facts.class_names, facts.val_counts, strict=False) if not count]
-    if absent:
+    if absent and not config.anomalies:
         named = ", ".join(repr(name) for name in absent[:_MANY_NAMED])
         more = f" and {len(absent) - _MANY_NAMED} more" if len(absent) > _MANY_NAMED else ""
         yield f"the validation split has no sample of class {named}{more}, so validation ignores it. {_larger(config)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
-from dlexp.kinds import describe_kind
+from dlexp.kinds import NO_TARGETS, describe_kind
 
 OWN_WEIGHTS = ("class_weights", "pos_weight")  # keys of losses with weights of classes
 _BALANCED = ("class", "auto", None)  # `_targets_` of data that may have classes
@@ -70,3 +70,21 @@ def suspected_labels_problems(tree: Mapping[str, Any], choices: Mapping[str, str
     if given != "keep" and targets not in _BALANCED:
         rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
         yield Problem("data.suspected_labels", given, rule, "Set data.suspected_labels=keep", code="incompatible-data")
+
+
+def anomalies_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the problems of data.anomalies with the kind of the targets, the task and the model."""
+    given, targets = tree["data"].get("anomalies"), tree["data"].get("_targets_")
+    if not given:
+        return
+    if targets not in _BALANCED:
+        rule = f"requires classes; data={choices.get('data')} has {describe_kind(targets)}"
+        remedy = "Add data.target=COLUMN of the classes" if targets == NO_TARGETS else "Set data.anomalies=[]"
+        yield Problem("data.anomalies", shown(given), rule, remedy, code="incompatible-data")
+    elif "anomaly_quantile" not in tree["task"]:
+        rule = f"has no effect with task={choices.get('task')}, which does not score how unlike the training data a "
+        rule += "sample is"
+        yield Problem("data.anomalies", shown(given), rule, "Use model=autoencoder", code="no-effect")
+    elif tree["model"].get("conditional") is True:
+        rule = "cannot be combined with model.conditional=true: the class of an anomaly is not known to the model"
+        yield Problem("data.anomalies", shown(given), rule, "Set model.conditional=false", code="cannot-combine")

@@ -10,6 +10,7 @@ from typing import Any
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.data_keys import (
+    anomalies_problems,
     balance_problems,
     elsewhere,
     split_problems,
@@ -46,6 +47,7 @@ _OUTPUTS = {
     "none": "a task that computes its own loss",
 }
 _LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
+_MAY_LACK = ("phases", "balance", "suspected_labels", "anomalies", "anomaly_quantile")  # own keys of some options
 _TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
 
 
@@ -132,7 +134,7 @@ def _typed(
     for group, keys in OWN_KEYS.items():
         file = f"{group}/{choices.get(group)}.yaml"
         for key in keys:
-            if key not in tree[group] and key not in ("phases", "balance", "suspected_labels"):
+            if key not in tree[group] and key not in _MAY_LACK:
                 remedy = f"Begin {file} with `defaults: [_base, _self_]`."
                 if group == "task":  # tasks share no keys
                     remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
@@ -215,6 +217,7 @@ def _combines(tree: Mapping[str, Any], choices: Mapping[str, str], origins: Orig
     yield from split_problems(data)
     yield from balance_problems(tree, choices)
     yield from suspected_labels_problems(tree, choices)
+    yield from anomalies_problems(tree, choices)
     yield from _auto_rate(tree)
     leaf = origins.find("data.batch_size")
     yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)

@@ -190,6 +190,9 @@ class RunConfig:
         optim_phases, scheduler_phases: Phase -> its own values in place of those of `optim` or `scheduler`.
         batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
         drops_suspected_labels: Whether training samples whose class is probably wrong are left out.
+        anomalies: Classes that count as anomalies, by name or number.
+        anomaly_quantile: Share of the training samples at or below the threshold of anomalies; None for a task that
+            scores none.
         monitor: Full name of the deciding metric, such as val/accuracy.
         maximize: Whether larger values of it are better.
         metrics: Metrics beside those of the task: those of `metrics`, and a monitored one.
@@ -214,6 +217,8 @@ class RunConfig:
     eval_batch_size: int
     balance: str
     drops_suspected_labels: bool
+    anomalies: tuple[str, ...]
+    anomaly_quantile: float | None
     decay_norms_and_biases: bool
     layer_decay: float | None
     optim_groups: tuple[Mapping[str, Any], ...]
@@ -290,8 +295,8 @@ SECTIONS: Mapping[str, type] = dict(
 )
 # Keys of a component's node that dlexp reads itself; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
-    "data": ("batch_size", "eval_batch_size", "balance", "suspected_labels"),
-    "task": ("monitor",),
+    "data": ("batch_size", "eval_batch_size", "balance", "suspected_labels", "anomalies"),
+    "task": ("monitor", "anomaly_quantile"),
     "optim": ("decay_norms_and_biases", "layer_decay", "groups", "phases"),
     "scheduler": ("phases",),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,13 +83,16 @@ class QuickScan:
     problem: str
 
 
-def list_files(root: Path, parts: Mapping[str, str] | None = None, kind: FileKind = IMAGES) -> Listing:
+def list_files(
+    root: Path, parts: Mapping[str, str] | None = None, kind: FileKind = IMAGES, untrained: Collection[str] = ()
+) -> Listing:
     """List the files in `root`, whose folders are the classes, or train, val and test with the classes in each.
 
     parts  split -> its folder, ignoring other folders; None to derive it from the names (`split_folders`)
     kind   the files to list, images by default
-    Raises DataError for a missing folder, fewer than two classes, a class without training images, and for folders
-    that may be either splits or classes.
+    untrained  classes that need no training images
+    Raises DataError for a missing folder, fewer than two classes, another class without training images, and for
+    folders that may be either splits or classes.
     """
     if not root.is_dir():
         if root.exists():
@@ -125,7 +128,7 @@ def list_files(root: Path, parts: Mapping[str, str] | None = None, kind: FileKin
     splits = np.array([split for _, _, split in found], dtype=np.str_)
     trained = labels[splits == "train"] if parts else labels
     for number, name in enumerate(classes):
-        if number not in trained:
+        if number not in trained and name not in untrained:
             remedy = f"Add {kind.plural}, or remove the folder."
             rule = f"class {name!r} has no training {kind.plural}"
             raise DataError(rule, file=train_folder / name, remedy=remedy, code="too-few-samples")

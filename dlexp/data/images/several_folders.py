@@ -6,7 +6,7 @@ Symbols: N files.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,18 @@ from dlexp.findings import counted
 from dlexp.text.quoting import listed
 
 
-def list_folders(paths: Sequence[str | None], kind: FileKind = IMAGES) -> Listing:
+def list_folders(paths: Sequence[str | None], kind: FileKind = IMAGES, untrained: Collection[str] = ()) -> Listing:
     """The files of train, val and test, whose names are relative to the folder of train.
 
     paths  data.path, data.val_path and data.test_path, each with a folder for each class; None for no folder
     kind   the files to list, images by default
+    untrained  classes that need no training images; of one folder with splits
     Raises DataError for a folder with splits where others are given, and for classes that train does not have.
     """
     roots = {part: Path(path) for part, path in zip(("train", "val", "test"), paths, strict=True) if path}
     first = roots["train"]
     if len(roots) == 1:
-        return list_files(first, kind=kind)
+        return list_files(first, kind=kind, untrained=untrained)
     found = {part: list_files(root, kind=kind) for part, root in roots.items()}
     classes = found["train"].classes
     problems = []

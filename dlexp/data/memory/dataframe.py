@@ -21,13 +21,14 @@ from dlexp.data.tables.number_columns import with_styles
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
+from dlexp.kinds import NO_TARGETS
 
 __all__ = ["dataframe", "target_kind"]
 
 
 def dataframe(
     *,
-    target: str | list[str],
+    target: str | list[str] | None = None,
     target_kind: str = "auto",
     columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
@@ -40,6 +41,7 @@ def dataframe(
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the DataFrame that was handed over; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -55,17 +57,21 @@ def dataframe(
     )
     kind = kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
-    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by)
+    options = TableOptions(
+        targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by, anomalies
+    )
     bundle = table_of(table, options)
     notes = [*index_notes(frame), *([note] if (note := form.note()) else [])]
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=(*notes, *bundle.notes))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
-    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
-    if arguments["target_kind"] != "auto":
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names; `none` without any."""
+    if arguments["target_kind"] != "auto" and arguments["target"] is not None:
         return str(arguments["target_kind"])
     frame, targets = given_frame(), names_of(arguments["target"])
+    if not targets:
+        return NO_TARGETS
     check_names(PLACE, frame_column_names(frame), targets)
     if kind_of_targets(frame, targets, "auto") == "class":
         return "class"

@@ -37,6 +37,7 @@ def ndarrays(
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the arrays that were handed over by name; see `dlexp.data.sources.arrays.arrays`.
 
@@ -56,6 +57,7 @@ def ndarrays(
         how=(val_fraction, test_fraction, split_seed),
         augmentation=(augment, pad),
         by=SplitBy(group, time, split_column),
+        anomalies=anomalies,
     )
 
 

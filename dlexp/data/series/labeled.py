@@ -21,6 +21,7 @@ from dlexp.data.preprocess import Identity
 from dlexp.data.series.bundling import Scale
 from dlexp.data.series.series_set import FORWARD, INTERPOLATE, REFUSE, SKIP, Floats
 from dlexp.data.series.ts_file import LabeledSeries
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splitting import Shares, rows_of_parts
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
@@ -42,7 +43,13 @@ class _Labels:
     classes: tuple[str, ...] = ()
 
 
-def labeled_bundle(files: Sequence[LabeledSeries | None], shares: Shares, gaps: str, standardize: bool) -> DataBundle:
+def labeled_bundle(
+    files: Sequence[LabeledSeries | None],
+    shares: Shares,
+    gaps: str,
+    standardize: bool,
+    anomalies: Sequence[str] = (),
+) -> DataBundle:
     """The series of up to three files, of train, val and test; one file is divided at random.
 
     Args:
@@ -50,6 +57,7 @@ def labeled_bundle(files: Sequence[LabeledSeries | None], shares: Shares, gaps: 
         shares: Share of validation and test, and the seed of the draw.
         gaps: What becomes of missing values: refuse, skip (the series is left out), forward or interpolate.
         standardize: Whether each channel is scaled to mean 0 and deviation 1 over the training series.
+        anomalies: Classes that no training or validation series has.
 
     Raises:
         DataError: Files that do not fit together, missing values, or labels that are none, with file and line.
@@ -63,7 +71,9 @@ def labeled_bundle(files: Sequence[LabeledSeries | None], shares: Shares, gaps: 
     parts = [part for part, found in zip(SPLITS, files, strict=True) if found is not None]
     counts = [len(found.values) for found in given]
     sizes = dict(zip(parts, counts, strict=True)) if len(parts) > 1 else {"": sum(counts)}
-    rows = rows_of_parts(sizes, shares, labels.values if labels.classes else None, labels.classes)
+    exempt = anomaly_numbers(anomalies, labels.classes) if labels.classes else ()
+    rows = rows_of_parts(sizes, shares, labels.values if labels.classes else None, labels.classes, exempt)
+    rows = normal_rows(rows, labels.values, labels.classes, anomalies)
     series = list(chain.from_iterable(found.values for found in given))
     scale = Scale.of([series[row] for row in rows[0].tolist()])
     if not standardize:

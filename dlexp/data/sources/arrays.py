@@ -19,6 +19,7 @@ from dlexp.data.images.image_set import ImageSet
 from dlexp.data.images.placement import Placement
 from dlexp.data.sources.array_files import Arrays, digest, open_arrays
 from dlexp.data.sources.array_parts import Parts, as_class_numbers, names_of_parts, nearest_array, values_of_parts
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splits.division import Division, SplitBy, divide
 from dlexp.data.splits.sample_keys import keys_of_samples
 from dlexp.data.splitting import Shares, rows_of_parts
@@ -55,6 +56,7 @@ def arrays(
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the arrays `inputs` and `target` of a .npz or .pt file, or INPUTS_train, INPUTS_val and INPUTS_test.
 
@@ -80,6 +82,7 @@ def arrays(
         how=(val_fraction, test_fraction, split_seed),
         augmentation=(augment, pad),
         by=SplitBy(group, time, split_column),
+        anomalies=anomalies,
     )
 
 
@@ -98,6 +101,7 @@ def bundle_of_arrays(
     how: tuple[float, float, int],
     augmentation: tuple[str | Sequence[Any], int],
     by: SplitBy,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """The bundle of the arrays `found`, which messages say are in `file`; see `arrays` for the others.
 
@@ -105,6 +109,7 @@ def bundle_of_arrays(
     how           (val_fraction, test_fraction, split_seed)
     augmentation  (augment, pad)
     by            the arrays that divide the samples
+    anomalies     classes that no training or validation sample has
     """
     (mean, std), (augment, pad) = moments, augmentation
     given, goals, omitted = _parts(file, found, inputs, target)
@@ -112,8 +117,12 @@ def bundle_of_arrays(
     targets, names = _targets(file, goals, target, target_kind)
     labels = names if targets.ndim == 1 else ()
     sizes = {part: len(values) for part, values in given.items()}
-    division, divides = _division(file, found, by, sizes, (how, targets, labels))
-    rows, notes = division.rows, (*division.notes, *_few_values(targets, target, target_kind))
+    exempt = anomaly_numbers(anomalies, labels) if labels else ()
+    division, divides = _division(file, found, by, sizes, (how, targets, labels, exempt))
+    rows, notes = (
+        normal_rows(division.rows, targets, labels, anomalies),
+        (*division.notes, *_few_values(targets, target, target_kind)),
+    )
     omitted = {name: by.reason(divides[name]) if name in divides else why for name, why in omitted.items()}
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
@@ -142,24 +151,28 @@ def _few_values(targets: NDArray[Any], name: str, kind: str) -> list[str]:
 
 
 def _division(
-    file: Path, found: Arrays, by: SplitBy, sizes: Mapping[str, int], what: tuple[Shares, NDArray[Any], tuple[str, ...]]
+    file: Path,
+    found: Arrays,
+    by: SplitBy,
+    sizes: Mapping[str, int],
+    what: tuple[Shares, NDArray[Any], tuple[str, ...], tuple[int, ...]],
 ) -> tuple[Division, dict[str, str]]:
     """The division of the samples, and the arrays that divide them with their keys.
 
-    what  shares and seed, targets, and names of the classes
+    what  shares and seed, targets, names of the classes, and numbers of those that no split needs
     """
-    how, targets, labels = what
+    how, targets, labels, exempt = what
     divides: dict[str, str] = {}
     try:
         if not by.keys:
-            return Division(rows_of_parts(sizes, how, targets, labels)), divides
+            return Division(rows_of_parts(sizes, how, targets, labels, exempt)), divides
         values = {}
         for key, name in by.keys.items():
             values[key], names = values_of_parts(file, found, name, f"data.{key}", sizes)
             divides |= dict.fromkeys(names, key)
         parts = np.repeat(list(sizes), list(sizes.values())) if "train" in sizes else None
         keys = keys_of_samples(by, values, parts)
-        return divide(sum(sizes.values()), how, targets, labels, keys), divides
+        return divide(sum(sizes.values()), how, targets, labels, keys, exempt), divides
     except DataError as error:
         raise DataError(error.rule, file=file, column=error.column, remedy=error.remedy, code=error.code) from error
 

@@ -25,6 +25,7 @@ from dlexp.data.images.image_set import ImageFormat, ImageSet
 from dlexp.data.images.listing import Listing, QuickScan, quick_scan
 from dlexp.data.images.placement import Placement, in_threads, pieces
 from dlexp.data.images.several_folders import list_folders
+from dlexp.data.splits.anomalies import anomaly_numbers
 from dlexp.data.splits.division import Division, divide
 from dlexp.data.splitting import Rows, Shares, held_out, split_rows
 from dlexp.errors import DataError
@@ -56,6 +57,7 @@ def image_folder(
     group: str | None = None,
     val_path: str | None = None,
     test_path: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Load the images in `path`, inputs (C, S, S) uint8, one class per folder.
 
@@ -68,10 +70,10 @@ def image_folder(
     """
     form = ImageFormat(channels, image_size, resize, resize_to)
     root = Path(path)
-    files = readable_files(root, list_folders((path, val_path, test_path)), on_bad)
+    files = readable_files(root, list_folders((path, val_path, test_path), untrained=anomalies), on_bad)
     how = (val_fraction, test_fraction, split_seed)
     try:
-        division = _division(root, files.listing, how, group, several=bool(val_path or test_path))
+        division = _division(root, files.listing, how, group, bool(val_path or test_path), anomalies)
     except DataError as error:
         raise DataError(error.rule, file=root, remedy=error.remedy, code=error.code) from error
     found = files.split(division.rows, form, allow_duplicates)
@@ -157,24 +159,27 @@ def readable_files(root: Path, listing: Listing, on_bad: str) -> ReadableFiles:
     return ReadableFiles(root, listing, scans, notes, (*left_out, *unread), unread)
 
 
-def _division(root: Path, listing: Listing, how: Shares, group: str | None, several: bool) -> Division:
+def _division(
+    root: Path, listing: Listing, how: Shares, group: str | None, several: bool, anomalies: Sequence[str]
+) -> Division:
     """The division into train, val and test: from the folders, or drawn, by groups where they are given."""
+    exempt = anomaly_numbers(anomalies, listing.classes)
     if group is None and not several:
-        return Division(_rows(listing, how))
+        return Division(_rows(listing, how, exempt))
     keys = keys_of_files(listing, group, root)
-    return divide(len(listing.labels), how, listing.labels, listing.classes, keys)
+    return divide(len(listing.labels), how, listing.labels, listing.classes, keys, exempt)
 
 
-def _rows(listing: Listing, how: Shares) -> tuple[Rows, Rows, Rows]:
+def _rows(listing: Listing, how: Shares, exempt: Sequence[int]) -> tuple[Rows, Rows, Rows]:
     """Row numbers of train, val and test: from the folders, or drawn."""
     val_fraction, test_fraction, seed = how
     labels, classes = listing.labels, listing.classes
     if not (listing.splits != "").any():
-        return split_rows(len(labels), (val_fraction, test_fraction, seed), labels, classes)
+        return split_rows(len(labels), (val_fraction, test_fraction, seed), labels, classes, exempt)
     rows = {name: np.flatnonzero(listing.splits == name).astype(np.int64) for name in SPLITS}
     for name, share in (("val", val_fraction), ("test", test_fraction)):
         if name not in listing.splits:
-            rows["train"], rows[name] = held_out(rows["train"], labels, classes, share, seed)
+            rows["train"], rows[name] = held_out(rows["train"], labels, classes, share, seed, exempt)
     return rows["train"], rows["val"], rows["test"]
 
 

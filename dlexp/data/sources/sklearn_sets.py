@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle, Split, fingerprint_of
 from dlexp.data.images.domain_shift import in_domain
 from dlexp.data.preprocess import Affine
-from dlexp.data.splitting import some_of_each, split_rows
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
+from dlexp.data.splitting import Shares, some_of_each, split_rows
 from dlexp.data.tables.encoding import build_table
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec
@@ -78,30 +79,45 @@ def digits(
 
 
 def iris(
-    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+    *,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    standardize: bool = True,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """150 iris flowers: inputs (4,) lengths and widths in cm, three classes (Fisher 1936)."""
     from sklearn.datasets import load_iris
 
-    return _table(load_iris(), True, val_fraction, test_fraction, split_seed, standardize)
+    return _table(load_iris(), True, (val_fraction, test_fraction, split_seed), standardize, anomalies)
 
 
 def wine(
-    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+    *,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    standardize: bool = True,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """178 Italian wines: inputs (13,) chemical measurements, three classes."""
     from sklearn.datasets import load_wine
 
-    return _table(load_wine(), True, val_fraction, test_fraction, split_seed, standardize)
+    return _table(load_wine(), True, (val_fraction, test_fraction, split_seed), standardize, anomalies)
 
 
 def breast_cancer(
-    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+    *,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    standardize: bool = True,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """569 breast tumors: inputs (30,) measurements of cell nuclei, classes malignant and benign."""
     from sklearn.datasets import load_breast_cancer
 
-    return _table(load_breast_cancer(), True, val_fraction, test_fraction, split_seed, standardize)
+    return _table(load_breast_cancer(), True, (val_fraction, test_fraction, split_seed), standardize, anomalies)
 
 
 def diabetes(
@@ -110,7 +126,7 @@ def diabetes(
     """442 diabetes patients: inputs (10,) measurements, target (1,) disease progression after a year, 25 to 346."""
     from sklearn.datasets import load_diabetes
 
-    return _table(load_diabetes(scaled=False), False, val_fraction, test_fraction, split_seed, standardize)
+    return _table(load_diabetes(scaled=False), False, (val_fraction, test_fraction, split_seed), standardize)
 
 
 def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -144,11 +160,10 @@ def _only(
     return number_of[labels], tuple(names[number] for number in classes)
 
 
-def _table(
-    found: Any, is_classes: bool, val_fraction: float, test_fraction: float, split_seed: int, standardize: bool
-) -> DataBundle:
+def _table(found: Any, is_classes: bool, how: Shares, standardize: bool, anomalies: Sequence[str] = ()) -> DataBundle:
     names = tuple(str(name) for name in found.target_names) if is_classes else ()
     targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float64)[:, None]
-    rows = split_rows(len(targets), (val_fraction, test_fraction, split_seed), targets, names)
+    exempt = anomaly_numbers(anomalies, names) if names else ()
+    rows = normal_rows(split_rows(len(targets), how, targets, names, exempt), targets, names, anomalies)
     columns = {str(name): found.data[:, number] for number, name in enumerate(found.feature_names)}
     return build_table(columns, targets, names, ("target",), rows, standardize)

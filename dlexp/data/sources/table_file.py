@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, tabl
 from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
+from dlexp.kinds import NO_TARGETS
 
 __all__ = ["table_file", "target_kind"]
 
@@ -24,7 +25,7 @@ __all__ = ["table_file", "target_kind"]
 def table_file(
     *,
     path: str,
-    target: str | list[str],
+    target: str | list[str] | None = None,
     target_kind: str = "auto",
     columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
@@ -44,8 +45,9 @@ def table_file(
     split_column: str | None = None,
     val_path: str | None = None,
     test_path: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
-    """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
+    """Load the table in `path`, with `target` as target, None for none; see `dlexp.data.tables.raw_table.table_of`.
 
     Columns that data.columns drops are not read. The form of the file is told in a note and recorded.
     Raises DataError for invalid data, ConfigError if a package for the format of the file is missing.
@@ -56,7 +58,7 @@ def table_file(
     )
     split = (val_fraction, test_fraction, split_seed)
     targets, declared, by = names_of(target), columns or {}, SplitBy(group, time, split_column)
-    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by)
+    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by, anomalies)
     labels = [name for name, kind in declared.items() if kind == "category"]
     labels += targets if target_kind == "class" else []
     used = {name: kind for name, kind in declared.items() if kind != "drop" or name not in by.names}
@@ -76,10 +78,12 @@ def table_file(
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
-    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
-    if arguments["target_kind"] != "auto":
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names; `none` without any."""
+    if arguments["target_kind"] != "auto" and arguments["target"] is not None:
         return str(arguments["target_kind"])
     marks, targets = Marks(arguments["missing_values"]), names_of(arguments["target"])
+    if not targets:
+        return NO_TARGETS
     settings = FormSettings.of(arguments)
     table, _ = read_table(Path(arguments["path"]), settings, marks, targets, {}, targets_only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}

@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,14 @@ class Division:
     groups: NDArray[np.int64] | None = None
 
 
-def divide(count: int, how: Shares, labels: NDArray[Any] | None, classes: Sequence[str], keys: RowKeys) -> Division:
+def divide(
+    count: int,
+    how: Shares,
+    labels: NDArray[Any] | None,
+    classes: Sequence[str],
+    keys: RowKeys,
+    exempt: Collection[int] = (),
+) -> Division:
     """The division of `count` rows.
 
     Rows that the data gives to a split are there; a split that it does not give is held out of train, by groups, by
@@ -97,24 +104,25 @@ def divide(count: int, how: Shares, labels: NDArray[Any] | None, classes: Sequen
         labels: (N,) class numbers; ignored without `classes`.
         classes: Name of each class; () for rows without classes.
         keys: What divides the rows.
+        exempt: Numbers of classes that no split needs.
 
-    Raises DataError for a split without rows, for classes that train does not have, and for a group that the data
+    Raises DataError for a split without rows, for other classes that train does not have, and for a group that the data
     gives to two splits.
     """
     numbers = labels.astype(np.int64) if labels is not None and classes else None
     if keys.is_empty:
-        return Division(split_rows(count, how, labels, classes))
+        return Division(split_rows(count, how, labels, classes, exempt))
     given = _given(count, keys)
     missing = [part for part in PARTS[1:] if not len(given[part])]
     if keys.parts is not None:  # before anything is held out of it
-        _refuse_absent(given["train"], numbers, classes)
+        _refuse_absent(given["train"], numbers, classes, exempt)
     if keys.groups is not None:
         _refuse_divided(given, keys.groups, keys.group_names)
     if missing:
         shares = {part: share for part, share in zip(PARTS[1:], how[:2], strict=True) if part in missing}
-        given |= _held_out(given["train"], shares, how[2], numbers, classes, keys)
+        given |= _held_out(given["train"], shares, how[2], (numbers, classes, exempt), keys)
     rows = given["train"], given["val"], given["test"]
-    notes = _absent(rows, numbers, classes)
+    notes = _absent(rows, numbers, classes, exempt)
     if keys.parts is not None:
         notes.insert(0, _of_parts(rows, missing))
     if keys.groups is not None:
@@ -140,11 +148,14 @@ def _held_out(
     rows: Rows,
     shares: dict[str, float],
     seed: int,
-    labels: NDArray[np.int64] | None,
-    classes: Sequence[str],
+    what: tuple[NDArray[np.int64] | None, Sequence[str], Collection[int]],
     keys: RowKeys,
 ) -> dict[str, Rows]:
-    """Train and the splits of `shares`, all out of `rows`."""
+    """Train and the splits of `shares`, all out of `rows`.
+
+    what  labels, classes and those that no split needs
+    """
+    labels, classes, exempt = what
     names = ["train", *shares]
     portions = [1 - sum(shares.values()), *shares.values()]
     if keys.times is not None:
@@ -164,10 +175,10 @@ def _held_out(
     found = {}
     if len(shares) == 2 and len(rows):
         given = None if labels is None else labels[rows]
-        parts = split_rows(len(rows), (shares["val"], shares["test"], seed), given, classes)
+        parts = split_rows(len(rows), (shares["val"], shares["test"], seed), given, classes, exempt)
         return {name: rows[part] for name, part in zip(names, parts, strict=True)}
     for name, share in shares.items():
-        rows, found[name] = held_out(rows, labels, classes, share, seed)
+        rows, found[name] = held_out(rows, labels, classes, share, seed, exempt)
     return {"train": rows, **found}
 
 
@@ -185,29 +196,33 @@ def _refuse_divided(given: dict[str, Rows], groups: NDArray[np.int64], names: Se
         raise DataError(rule, remedy=remedy, code="invalid-data")
 
 
-def _absent(rows: tuple[Rows, ...], labels: NDArray[np.int64] | None, classes: Sequence[str]) -> list[str]:
+def _absent(
+    rows: tuple[Rows, ...], labels: NDArray[np.int64] | None, classes: Sequence[str], exempt: Collection[int]
+) -> list[str]:
     """Messages about classes without samples in val or test. Raises DataError for those without rows in train."""
     notes: list[str] = []
     if labels is None:
         return notes
-    _refuse_absent(rows[0], labels, classes)
+    _refuse_absent(rows[0], labels, classes, exempt)
     for part, some in zip(PARTS[1:], rows[1:], strict=True):
-        if rule := _lacking(labels[some], classes):
+        if rule := _lacking(labels[some], classes, exempt):
             notes.append(f"{rule} in {part}: no metric of {part} says how well they are known")
     return notes
 
 
-def _refuse_absent(train: Rows, labels: NDArray[np.int64] | None, classes: Sequence[str]) -> None:
+def _refuse_absent(
+    train: Rows, labels: NDArray[np.int64] | None, classes: Sequence[str], exempt: Collection[int]
+) -> None:
     """Raise DataError for all classes without samples in train."""
-    if labels is not None and (rule := _lacking(labels[train], classes)):
+    if labels is not None and (rule := _lacking(labels[train], classes, exempt)):
         remedy = "Add samples of them to train, or remove them from the other splits."
         raise DataError(f"{rule} in train", remedy=remedy, code="too-few-samples")
 
 
-def _lacking(labels: NDArray[np.int64], classes: Sequence[str]) -> str:
-    """Which classes have no samples; "" if all have."""
+def _lacking(labels: NDArray[np.int64], classes: Sequence[str], exempt: Collection[int]) -> str:
+    """Which classes have no samples, but for those that are exempt; "" if all have."""
     counts = np.bincount(labels, minlength=len(classes))
-    absent = [name for name, number in zip(classes, counts, strict=True) if not number]
+    absent = [name for n, name in enumerate(classes) if not counts[n] and n not in exempt]
     if not absent:
         return ""
     shown = ", ".join(map(repr, absent[:_NAMED])) + (f", ... ({len(absent)} in all)" * (len(absent) > _NAMED))

@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.splits.anomalies import anomaly_numbers, normal_rows
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.splitting import Shares
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
@@ -32,6 +33,8 @@ from dlexp.findings import declaring
 from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
+USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
+TARGET = "data.target"
 TOO_LARGE = "has numbers too large to differ as float64"
 _LOOKED = 100  # cells that are compared before the whole column
 
@@ -103,6 +106,7 @@ class TableOptions:
     columns     name -> kind, one of `KINDS`
     rare        what becomes of categories beyond `max_categories`: other, hash or refuse
     split_by    the columns that divide the rows
+    anomalies   classes that no training or validation row has
     """
 
     targets: Sequence[str]
@@ -113,6 +117,7 @@ class TableOptions:
     standardize: bool
     split: tuple[float, float, int]
     split_by: SplitBy = field(default_factory=SplitBy)
+    anomalies: Sequence[str] = ()
 
 
 @dataclass
@@ -153,9 +158,10 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    how = options.split, options.split_by, options.targets[0]
-    division = divide_rows(table, how, targets, classes, keys)
-    rows = division.rows
+    how = options.split, options.split_by, options.targets[0] if options.targets else ""
+    exempt = anomaly_numbers(options.anomalies, classes) if classes else ()
+    division = divide_rows(table, how, targets, classes, keys, exempt)
+    rows = normal_rows(division.rows, targets, classes, options.anomalies)
     read.notes += division.notes
     _leave_out_empty(read, rows[0])
     if not read.columns:
@@ -163,7 +169,11 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     named = table.named()
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
-    divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
+    divided = {}
+    if targets is None:
+        read.notes += _usual_targets(read.columns)
+    else:
+        divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
     table.free()
     fitting = Fitting(options.rare, options.max_categories, read.units, read.loose, frees=True)
     notes, names = tuple(read.notes), tuple(options.targets)
@@ -182,6 +192,12 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         divided=divided,
         groups=division.groups,
     )
+
+
+def _usual_targets(columns: Collection[str]) -> Iterator[str]:
+    """A message about each column that is read as a feature and has a usual name of a target."""
+    for name in (name for name in columns if name.lower() in USUAL_TARGETS):
+        yield f"column {name!r} is a feature, since no target is named. If it holds labels, set {setting(TARGET, name)}"
 
 
 def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
@@ -284,18 +300,19 @@ def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
 def divide_rows(
     table: RawTable,
     how: tuple[Shares, SplitBy, str],
-    targets: NDArray[Any],
+    targets: NDArray[Any] | None,
     classes: tuple[str, ...],
     keys: RowKeys,
+    exempt: Collection[int] = (),
 ) -> Division:
     """Rows of train, val and test. Raises DataError for too few rows, also of one class.
 
     how  shares and seed, the columns that divide the rows, and the target, which messages name where there are none
     """
     try:
-        return divide(len(targets), how[0], targets, classes, keys)
+        return divide(len(table.lines), how[0], targets, classes, keys, exempt)
     except DataError as error:
-        remedy, column = "", next(iter(how[1].names), how[2])
+        remedy, column = "", next(iter(how[1].names), how[2]) or None
         if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
             remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
         message, remedy = (str(error), remedy) if remedy else (error.rule, error.remedy)

@@ -185,7 +185,7 @@ def _read(
     except DataError as error:
         problems.append(ColumnProblem(error, error.column or "data.text"))
     raise_all(problems, table.file, {})
-    assert learned is not None
+    assert learned is not None and learned[0] is not None
     texts = texts_of([table.raw[name] for name in names])
     bad = BadText(table.file, partial(_refusal, table, names[0]), table.named())
     unread = [name for name in table.names if name not in names]

@@ -8,7 +8,7 @@ Symbols: N samples, C classes, K some of the samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -213,11 +213,13 @@ class Histogram:
     """How often values occur.
 
     values  label -> (N,), drawn over each other
+    marks   label -> a value that is marked by a line
     """
 
     caption: str
     x_label: str
     values: Mapping[str, Floats]
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

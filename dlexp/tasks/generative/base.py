@@ -29,7 +29,9 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, Prediction, as_tensor
 
-__all__ = ["Anomalies", "Encodes", "ExportedPart", "GenerativeTask", "Sampling", "class_weights", "noise"]
+__all__ = ["AT_STEPS", "Anomalies", "Encodes", "ExportedPart", "GenerativeTask", "Sampling", "class_weights", "noise"]
+
+AT_STEPS = "at_steps"  # of Prediction.extra: scores (B, T) of each step of a series, 0 behind its end
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.report import Report
 from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.text.time_format import now_utc
+from dlexp.workflows.evaluate.anomalies import with_anomalies
 from dlexp.workflows.evaluate.attention import with_attention_maps
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.evaluate.generated.report import refuse_request, with_samples
@@ -98,6 +99,7 @@ def write_evaluation(
     report = experiment.metrics.report(spec, result.state, resampling, references, experiment.bundle.times)
     report = with_gradient_through_time(with_mistaken_texts(report, experiment.bundle), experiment, split)
     report = with_reconstructions(with_attention_maps(report, experiment, split), experiment, split)
+    report = with_anomalies(report, run, experiment, what, resampling)
     report = with_samples(report, experiment, split, samples, resampling)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {

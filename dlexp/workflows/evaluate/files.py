@@ -24,6 +24,8 @@ _MADE = (
     "pr",
     "reliability",
     "mistakes",
+    "misses",
+    "steps",
     "predicted*",
     "residuals*",
     "attention-*",

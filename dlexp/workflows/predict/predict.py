@@ -20,6 +20,7 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.tasks.base import AnswersTexts
 from dlexp.types import Batch, select, to_device
+from dlexp.workflows.predict.anomalies import Judgement
 from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
@@ -53,7 +54,7 @@ def predict_run(
     for text in dict.fromkeys(describe(change) for run in runs for change in run.changed):
         say(f"changed since training: {text}")
     begun = time.perf_counter()
-    found = answer(runs, request, writer, say)
+    found = answer(runs, request, writer, say, options.checkpoint)
     seconds = time.perf_counter() - begun
     return {
         "run": str(stored.run.path if len(runs) == 1 else stored.run.path.parent),
@@ -70,7 +71,11 @@ def predict_run(
 
 
 def answer(
-    runs: Sequence[RestoredRun], request: PredictRequest, writer: RowWriter, say: Callable[[str], None]
+    runs: Sequence[RestoredRun],
+    request: PredictRequest,
+    writer: RowWriter,
+    say: Callable[[str], None],
+    checkpoint: str = "best",
 ) -> dict[str, Any]:
     """Write a row per sample; returns the number of samples, the number of failures, and the first failures."""
     stored = runs[0]
@@ -79,14 +84,14 @@ def answer(
     request = _asked(runs, request)
     rows = _Rows(stored, request, writer)
     groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
-    for group, answers in _answered(runs, groups):
+    for group, answers in _answered(runs, groups, Judgement(runs, checkpoint, say)):
         rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
 def _answered(
-    runs: Sequence[RestoredRun], groups: Iterable[InputItems]
+    runs: Sequence[RestoredRun], groups: Iterable[InputItems], judgement: Judgement
 ) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its predictions; None if none of its samples is valid."""
     stored = runs[0]
@@ -110,7 +115,7 @@ def _answered(
                 yield waiting.popleft(), None
             columns = experiment.task.prediction_columns(spec, prediction)
             check_mean(runs, columns)
-            yield waiting.popleft(), columns
+            yield waiting.popleft(), judgement.of(columns, prediction)
     for group in waiting:
         yield group, None
 

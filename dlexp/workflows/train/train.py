@@ -37,6 +37,7 @@ from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, RunFacts, unbroken
+from dlexp.workflows.run_record.anomaly_threshold import measure_threshold
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
 from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_animation
@@ -294,6 +295,7 @@ def _finish(
     if best is None:
         raise no_best_epoch(run.path, config.monitor, state.epoch)
     load_weights(experiment.networks, best["networks"])
+    measure_threshold(run, experiment, say)
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     write_animation(run, pictures)
@@ -332,8 +334,7 @@ def _finish(
         }
     if undefined:
         summary["undefined"] = undefined
-    trackers = loggers.finish(metrics_of(summary))
-    if trackers:
+    if trackers := loggers.finish(metrics_of(summary)):
         summary["loggers"] = trackers
     for problem in pictures.undrawn:
         say(problem)

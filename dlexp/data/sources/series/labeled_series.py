@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ def series_classes(
     split_seed: int = 0,
     val_path: str | None = None,
     test_path: str | None = None,
+    anomalies: Sequence[str] = (),
 ) -> DataBundle:
     """Series of .ts files, each with a class or a value: inputs (T, channels), of any lengths.
 
@@ -43,7 +44,7 @@ def series_classes(
     left: list[str] = []
     if on_bad == "skip":
         files = [None if found is None else with_labels(found, left) for found in files]
-    bundle = labeled_bundle(files, (val_fraction, test_fraction, split_seed), gaps, standardize)
+    bundle = labeled_bundle(files, (val_fraction, test_fraction, split_seed), gaps, standardize, anomalies)
     if left:
         note = f"{counted(len(left), 'series', 'series')} without a label left out: {listed_places(left)}"
         bundle = replace(bundle, notes=(*bundle.notes, note), left_out=(*bundle.left_out, *left))

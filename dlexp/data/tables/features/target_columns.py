@@ -62,8 +62,8 @@ class TargetTable(Protocol):
 
 def targets_of(
     table: TargetTable, names: Sequence[str], kind: str, problems: list[ColumnProblem], notes: list[str]
-) -> tuple[NDArray[Any], tuple[str, ...]] | None:
-    """((N,) class numbers, class names), or ((N, O) float64 values, ()); None after a problem.
+) -> tuple[NDArray[Any] | None, tuple[str, ...]] | None:
+    """((N,) class numbers, class names), or ((N, O) float64 values, ()); None after a problem; (None, ()) for no names.
 
     Args:
         table: The columns.
@@ -72,6 +72,8 @@ def targets_of(
         problems: Problems of columns, to which those of the targets are added.
         notes: Messages to the user, to which those of the targets are added.
     """
+    if not names:
+        return None, ()
     if any(name not in table.raw for name in names):
         return None  # among the problems already
     try:
@@ -119,8 +121,10 @@ def refuse_several(names: Sequence[str], file: Any, are_numbers: bool = False) -
         raise DataError(rule, file=file, remedy=remedy, code="not-supported")
 
 
-def names_of(target: str | Sequence[str]) -> list[str]:
-    """The names of the targets in data.target, each once."""
+def names_of(target: str | Sequence[str] | None) -> list[str]:
+    """The names of the targets in data.target, each once; [] for none."""
+    if target is None:
+        return []
     return [target] if isinstance(target, str) else list(dict.fromkeys(target))
 
 

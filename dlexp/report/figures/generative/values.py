@@ -25,6 +25,8 @@ def histogram_png(histogram: Histogram, split: str) -> bytes:
         left_out = len(histogram.values[label]) - len(values)
         named = ", ".join(filter(None, (cut(label, 30), f"{left_out} not finite" if left_out else "")))
         axes.hist(values, bins=edges, alpha=0.7, color=_COLORS[number % len(_COLORS)], label=named or None)
+    for label, value in histogram.marks.items():
+        axes.axvline(value, color="black", linestyle="--", linewidth=1, label=cut(label, 30))
     axes.set_xlabel(histogram.x_label)
     axes.set_ylabel("samples")
     axes.set_title(f"{split}: {sum(map(len, histogram.values.values())):,} samples", fontsize="medium")

@@ -142,7 +142,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_table_is_reconstructed_and_its_new_rows_have_errors(run: Path, tmp_path: Path) -> None:
     report = json.loads((run / "eval/test/report.json").read_text())
-    assert set(report["metrics"]) == {"loss", "reconstruction"}
+    assert set(report["metrics"]) == {"loss", "reconstruction", "share_above_threshold"}
     assert "reconstruction" in report["intervals"]
     assert "mean of the training samples" in report["baselines"]
     assert "reconstructions" not in report["figures"]  # a table is no picture

@@ -302,7 +302,7 @@ def test_a_run_is_evaluated_with_its_parts_latents_and_baselines(run: Path) -> N
     report = json.loads((run / "eval/test/report.json").read_text())
     metrics = report["metrics"]
     assert metrics["loss"] == pytest.approx(metrics["reconstruction"] + metrics["kl"])
-    assert set(report["intervals"]) == {"loss", "reconstruction", "kl", "iwae"}
+    assert set(report["intervals"]) == {"loss", "reconstruction", "kl", "iwae", "share_above_threshold"}
     low, high = report["intervals"]["loss"]["low"], report["intervals"]["loss"]["high"]
     assert low < metrics["loss"] < high
     assert set(report["baselines"]) == {"independent pixels", "entropy of the pixels"}
