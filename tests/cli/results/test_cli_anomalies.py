@@ -9,11 +9,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from outside_package import dlexp
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
-from tests.support.outside_package import dlexp
 
 TINY = ("model=autoencoder", "model.hidden=[8]", "model.latent=1", "data=csv", "trainer.epochs=3")
 
