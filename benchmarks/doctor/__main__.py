@@ -25,7 +25,7 @@ from benchmarks.doctor.healthy import SEED, healthy_runs
 from benchmarks.doctor.kinds.all import KINDS
 from benchmarks.doctor.kinds.kind import Kind
 from benchmarks.doctor.rows import Planned, Row, planned, row, trained
-from benchmarks.doctor.runs import Runs, Store, TrialOutcome
+from benchmarks.doctor.runs import Runs, Store, Outcome
 from benchmarks.doctor.tables import by_kind, illness, share, summary, table
 from dlexp.runtime.process import prepare_process
 
@@ -86,7 +86,7 @@ def _chosen(text: str) -> list[Kind]:
     return [kind for kind in KINDS if not names or kind.name in names]
 
 
-def _told(text: str, outcome: TrialOutcome | None) -> TrialOutcome | None:
+def _told(text: str, outcome: Outcome | None) -> Outcome | None:
     print(f"{text}: {outcome.seconds if outcome else 0} s", flush=True)
     return outcome
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.doctor.runs import TRUSTED, TrialOutcome
+from benchmarks.doctor.runs import TRUSTED, Outcome
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import assemble
 from dlexp.assemble.training import prepare_training
@@ -31,7 +31,7 @@ SWING, SWINGING_SHARE = 0.03, 0.2
 SLOWEST_STEP = 0.01
 
 
-def problems(outcome: TrialOutcome) -> list[str]:
+def problems(outcome: Outcome) -> list[str]:
     """The codes of what it would report, in the order of its checks."""
     losses, accuracies = _column(outcome, "train/loss"), _column(outcome, "train/accuracy")
     if outcome.error or not all(map(math.isfinite, losses)):
@@ -54,7 +54,7 @@ def problems(outcome: TrialOutcome) -> list[str]:
     return found
 
 
-def _column(outcome: TrialOutcome, name: str) -> Sequence[float]:
+def _column(outcome: Outcome, name: str) -> Sequence[float]:
     return outcome.found.get(name, [])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.doctor.runs import CONFIG_DIRS, TRUSTED, Store, TrialOutcome
+from benchmarks.doctor.runs import CONFIG_DIRS, TRUSTED, Store, Outcome
 from dlexp.api.session import session
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import DlexpError
@@ -26,7 +26,7 @@ class Examinations:
     def __init__(self, path: Path) -> None:
         self._store = Store(path)
 
-    def of(self, outcome: TrialOutcome, *, again: bool = False) -> list[Finding]:
+    def of(self, outcome: Outcome, *, again: bool = False) -> list[Finding]:
         """The findings of a run, in the order of the doctor; one of code "failed" if the doctor itself fails."""
         if again or outcome.key not in self._store.records:
             begun = time.process_time()
@@ -36,7 +36,7 @@ class Examinations:
         found: list[Finding] = self._store.records[outcome.key]["findings"]
         return found
 
-    def seconds(self, outcome: TrialOutcome) -> float:
+    def seconds(self, outcome: Outcome) -> float:
         """Processor seconds that the examination took."""
         return float(self._store.records[outcome.key]["seconds"])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.doctor.examination import Examinations, Finding, alarms
 from benchmarks.doctor.kinds.kind import Case, Kind, Words
-from benchmarks.doctor.runs import Runs, TrialOutcome
+from benchmarks.doctor.runs import Runs, Outcome
 from dlexp.errors import DlexpError
 
 HALF = 0.5  # of the gap to the healthy twin
@@ -34,7 +34,7 @@ def treat(
     case: Case,
     seed: int,
     right: Finding,
-    outcomes: tuple[TrialOutcome, TrialOutcome],
+    outcomes: tuple[Outcome, Outcome],
     runs: Runs,
     seen: Examinations,
 ) -> Treatment:

@@ -9,7 +9,7 @@ from benchmarks.doctor.autotrainer import problems
 from benchmarks.doctor.examination import Examinations, Finding, rank
 from benchmarks.doctor.kinds.kind import Case, Kind
 from benchmarks.doctor.remedies import Treatment, treat
-from benchmarks.doctor.runs import Runs, Store, TrialOutcome
+from benchmarks.doctor.runs import Runs, Store, Outcome
 
 SET_ON_SEEDS = (0, 1)  # with the first two networks of a kind: what thresholds are set on
 
@@ -67,7 +67,7 @@ def planned(
     return iter(found[number - 1 :: count])
 
 
-def trained(plan: Planned, runs: Runs) -> tuple[TrialOutcome, TrialOutcome]:
+def trained(plan: Planned, runs: Runs) -> tuple[Outcome, Outcome]:
     """The healthy twin and the run with the fault."""
     healthy, sick = runs.of(plan.case.healthy, plan.seed), runs.of(plan.case.words, plan.seed)
     assert healthy is not None

@@ -34,7 +34,7 @@ FILES_DIGEST, NETWORKS_DIGEST = digest(files.__file__), digest(sick_networks.__f
 
 
 @dataclass(frozen=True)
-class TrialOutcome:
+class Outcome:
     """What became of a run.
 
     Attributes:
@@ -88,13 +88,13 @@ class Runs:
         self.folder = folder.resolve()
         self._store = Store(self.folder / "runs.jsonl")
 
-    def of(self, words: Words, seed: int, *, train: bool = True) -> TrialOutcome | None:
+    def of(self, words: Words, seed: int, *, train: bool = True) -> Outcome | None:
         """The run with these words and this seed; None if it is not there and shall not be trained."""
         typed = tuple(self._typed({**words, "seed": str(seed)}, seed))
         key = _key(typed, str(self.folder))
         if key in self._store.records:
             record = self._store.records[key]
-            return TrialOutcome(**{**record, "words": tuple(record["words"])})
+            return Outcome(**{**record, "words": tuple(record["words"])})
         if not train:
             return None
         outcome = self._train(key, typed)
@@ -106,7 +106,7 @@ class Runs:
             path = path_of(value[1:], seed, self.folder / "files" / FILES_DIGEST) if value.startswith("@") else None
             yield f"{key}={value if path is None else path}"
 
-    def _train(self, key: str, typed: tuple[str, ...]) -> TrialOutcome:
+    def _train(self, key: str, typed: tuple[str, ...]) -> Outcome:
         run, error = self.folder / "runs" / key, ""
         shutil.rmtree(run, ignore_errors=True)  # of a bench that was killed
         begun = time.process_time()
@@ -118,7 +118,7 @@ class Runs:
             error = diverged.code
         seconds = round(time.process_time() - begun, 2)
         best, last, found = _metrics(run)
-        return TrialOutcome(key, typed, str(run), best, last, seconds, error, found)
+        return Outcome(key, typed, str(run), best, last, seconds, error, found)
 
 
 def _key(typed: tuple[str, ...], folder: str) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from benchmarks.doctor.examination import wilson
 from benchmarks.doctor.rows import Planned, Row
-from benchmarks.doctor.runs import TrialOutcome
+from benchmarks.doctor.runs import Outcome
 
 Test = Callable[[Row], bool]
 HEADER = ("kind", "planted", "metric: healthy, sick", "right", "n", "first", "top 2", "mended", "AutoTrainer", "misses")
@@ -28,7 +28,7 @@ def share(hits: int, trials: int) -> str:
     return f"{hits}/{trials} = {hits / trials:.1%} ({low:.1%} to {high:.1%})"
 
 
-def illness(pairs: Iterable[tuple[Planned, TrialOutcome, TrialOutcome]]) -> str:
+def illness(pairs: Iterable[tuple[Planned, Outcome, Outcome]]) -> str:
     """Whether each planted fault hurts: the metric of the healthy twins and of the runs with it."""
     by_case: dict[tuple[str, str], list[tuple[Planned, float, float]]] = {}
     for plan, healthy, sick in pairs:

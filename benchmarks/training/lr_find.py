@@ -36,7 +36,7 @@ POINTS = 7
 
 
 @dataclass(frozen=True)
-class TrialOutcome:
+class Outcome:
     """What training at one rate came to, as means over the seeds; score is accuracy or R2."""
 
     loss: float
@@ -76,12 +76,12 @@ def train(words: list[str]) -> tuple[float, float]:
     return best["val/loss"], best.get("val/accuracy", best.get("val/r2", float("nan")))
 
 
-def outcome(words: list[str], rate: float, epochs: int, seeds: int) -> TrialOutcome:
+def outcome(words: list[str], rate: float, epochs: int, seeds: int) -> Outcome:
     """Train at `rate` once a seed."""
     more = [f"optim.lr={rate!r}", f"trainer.epochs={epochs}"]
     losses, scores = zip(*(train([*words, *more, f"seed={seed}"]) for seed in range(42, 42 + seeds)), strict=True)
     spread = statistics.stdev(losses) if seeds > 1 and all(map(math.isfinite, losses)) else 0.0
-    return TrialOutcome(statistics.fmean(losses), spread, statistics.fmean(scores))
+    return Outcome(statistics.fmean(losses), spread, statistics.fmean(scores))
 
 
 def main() -> None:
