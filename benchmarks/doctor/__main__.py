@@ -25,7 +25,7 @@ from benchmarks.doctor.healthy import SEED, healthy_runs
 from benchmarks.doctor.kinds.all import KINDS
 from benchmarks.doctor.kinds.kind import Kind
 from benchmarks.doctor.rows import Planned, Row, planned, row, trained
-from benchmarks.doctor.runs import Runs, Store, Outcome
+from benchmarks.doctor.runs import Outcome, Runs, Store
 from benchmarks.doctor.tables import by_kind, illness, share, summary, table
 from dlexp.runtime.process import prepare_process
 

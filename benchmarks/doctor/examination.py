@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.doctor.runs import CONFIG_DIRS, TRUSTED, Store, Outcome
+from benchmarks.doctor.runs import CONFIG_DIRS, TRUSTED, Outcome, Store
 from dlexp.api.session import session
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import DlexpError

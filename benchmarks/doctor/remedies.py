@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.doctor.examination import Examinations, Finding, alarms
 from benchmarks.doctor.kinds.kind import Case, Kind, Words
-from benchmarks.doctor.runs import Runs, Outcome
+from benchmarks.doctor.runs import Outcome, Runs
 from dlexp.errors import DlexpError
 
 HALF = 0.5  # of the gap to the healthy twin

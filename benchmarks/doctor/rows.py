@@ -9,7 +9,7 @@ from benchmarks.doctor.autotrainer import problems
 from benchmarks.doctor.examination import Examinations, Finding, rank
 from benchmarks.doctor.kinds.kind import Case, Kind
 from benchmarks.doctor.remedies import Treatment, treat
-from benchmarks.doctor.runs import Runs, Store, Outcome
+from benchmarks.doctor.runs import Outcome, Runs, Store
 
 SET_ON_SEEDS = (0, 1)  # with the first two networks of a kind: what thresholds are set on
 
