@@ -16,8 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["OBJECTIVES", "discriminator_losses", "generator_losses", "gradient_norms", "points_between"]
-
 OBJECTIVES = ("non_saturating", "wasserstein", "least_squares", "hinge")
 
 
