@@ -103,7 +103,7 @@ class ElementwiseAffine(Invertible):
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D) and log |det| (B,)."""
-        return x * self.log_scale.exp() + self.shift, self.log_scale.sum().expand(len(x))
+        return x * self.log_scale.exp() + self.shift, self.log_scale.sum().expand(x.shape[0])
 
     def inverse(self, y: Tensor, classes: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D)."""
@@ -165,7 +165,7 @@ class Flow(nn.Module):
     def to_noise(self, inputs: Tensor, places: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> noise (B, D) and log |det| (B,) of the map to it."""
         x = inputs.flatten(1)
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])  # len() would fix the batch size of an export
         if self.pixels is not None:
             x, total = self.pixels(self.pixels.spread(x, places.flatten(1)))
         for step in self.steps:

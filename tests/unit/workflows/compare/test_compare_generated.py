@@ -75,3 +75,16 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compare(runs, CompareOptions())
     refused(caught.value, "incompatible-data")
+
+
+def scored(path: Path, columns: str, task: str) -> Path:
+    """An evaluated run whose table has values of each sample in place of answers."""
+    run = write_run(path, model=path.name)
+    (run / "config.yaml").write_text(f"# choices: task={task}\n")
+    (run / "eval" / "test").mkdir(parents=True)
+    report = {"checkpoint": "best", "evaluated": "2026-01-01T00:00:00+00:00", "metrics": {}}
+    (run / "eval" / "test" / "report.json").write_text(json.dumps(report))
+    if columns:
+        rows = "".join(f"{row},{'1.0,' * columns.count(',')}".rstrip(",") + "\n" for row in range(4))
+        (run / "eval" / "test" / "predictions.csv").write_text(f"{columns}\n{rows}")
+    return run
