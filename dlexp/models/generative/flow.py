@@ -66,7 +66,8 @@ class Coupling(Invertible):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(*layers, last)
-        self.bound = nn.Parameter(torch.ones(0 if bins else size))
+        if not bins:
+            self.bound = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D), (B, C) -> (B, D) and log |det| (B,)."""
