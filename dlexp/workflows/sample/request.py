@@ -109,7 +109,7 @@ def _two_modes(request: SampleRequest) -> list[Problem]:
 def _numbers(request: SampleRequest) -> list[Problem]:
     found = []
     for name, value, least in (
-        ("-n", request.count, 1),
+        ("--count", request.count, 1),
         ("--seed", request.seed, 0),
         ("--first", request.first, 0),
         ("--steps", request.steps, 1),

@@ -96,7 +96,7 @@ def _without_values(report: Report, compared: SampleComparison) -> Report:
     """`report` with figures that have no value, since too few samples are finite, or there are too few real ones."""
     made, real = compared.left_out + len(compared.inputs), min(len(compared.reference), len(compared.stand_in))
     reason = f"{len(compared.inputs):,} of {made:,} samples are finite; {FEWEST} are required"
-    if real < FEWEST:
+    if len(compared.inputs) >= FEWEST:
         where = compared.split if len(compared.reference) == real else ("val" if compared.split == "train" else "train")
         reason = f"the {where} split has {counted(real, 'sample')}; {FEWEST} are required"
     names = [name for name in (*FIGURES, FRECHET_FLOOR) if compared.has_figure(name)]
