@@ -31,7 +31,7 @@ _ROWS = re.compile(r"\bROW\b")
 _FLAGS = re.compile(r"--(allow-changes|ignore-extra|reconstruct)\b")
 _VALUES = re.compile(
     r"--(run-id|run-dir|seeds|min-lr|max-lr|steps|loss|checkpoint|split|trust|method|baseline|count|checks|target|seed"
-    r"|first|guidance|interpolate|traverse|between)(?:[ =]([\w.+-]*\w))?(?![,\w])"
+    r"|first|guidance|interpolate|traverse|between|samples)(?:[ =]([\w.+-]*\w))?(?![,\w])"
 )
 _TEXTS = ("run-id", "run-dir", "loss", "checkpoint", "split", "trust", "method", "baseline", "target", "traverse")
 _NAMES = {"target": "output"}  # of arguments that are called otherwise: target is a column of the data

@@ -354,12 +354,16 @@ def _unfit(
     target = {"task": config.task.target, "loss": config.loss.target}.get(group, config.model.target)
     layer = failing_layer(error, networks) if group == "model" else ""
     reason = told_with_line(message_of(error), error, target)
+    remedy = "" if remedy and remedy in reason else remedy
     rule = f"cannot process data={config.data.option} ({samples}): {layer}{': ' if layer else ''}{reason}"
     return ConfigError.one(group, config.choices.get(group, ""), rule, remedy, code="incompatible-data")
 
 
 def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
-    """Return how to process images of another size, or how to see the traceback."""
+    """Return the task that the model is for, how to process images of another size, or how to see the traceback."""
+    preferred = config.tree["model"].get("_prefers_") or {}
+    if preferred.get("task") not in (None, config.task.option):
+        return f"Set task={preferred['task']}"
     sides = (getattr(module, "usual_side", None) for network in networks.values() for module in network.modules())
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:

@@ -41,13 +41,18 @@ def advice_on_data(config: RunConfig, facts: DataFacts) -> Iterator[str]:
     """Yield advice on own data, one sentence or two for each note."""
     if not is_own_data(config.data.option):
         return
-    if facts.image_side >= _SMALL_SIDE and facts.is_dense:
+    if facts.image_side >= _SMALL_SIDE and facts.is_dense and _has_answers(config):
         yield (
             f"model={config.model.option} sees no neighborhood of pixels, and images are usually classified better by "
             "a convolutional network. Add model=resnet18"
         )
     yield from _of_batch(config, facts.samples["train"])
     yield from _of_splits(config, facts)
+
+
+def _has_answers(config: RunConfig) -> bool:
+    """Whether the task predicts targets, which a generative one does not."""
+    return bool(config.tree["task"].get("_outputs_") != "none")
 
 
 def _of_batch(config: RunConfig, train: int) -> Iterator[str]:
@@ -82,7 +87,7 @@ def _of_splits(config: RunConfig, facts: DataFacts) -> Iterator[str]:
         more = f" and {len(absent) - _MANY_NAMED} more" if len(absent) > _MANY_NAMED else ""
         yield f"the validation split has no sample of class {named}{more}, so validation ignores it. {_larger(config)}"
     points = 100 * _CONFIDENCE * 0.5 / max(1, facts.samples["val"]) ** 0.5
-    if classes and points > _WIDE_POINTS:
+    if classes and points > _WIDE_POINTS and _has_answers(config):
         yield (
             f"an accuracy on the {facts.samples['val']:,} validation samples is known to about ± {points:.0f} points "
             "(95 %), so small differences between runs are mostly chance. Their intervals are in dlexp compare RUN RUN"

@@ -74,7 +74,9 @@ def directions(tree: Mapping[str, Any]) -> dict[str, str]:
     task = tree["task"]
     metrics = {**(task.get("_metrics_") or {"loss": "min"}), **(task.get("_extra_metrics_") or {})}
     metrics |= {request.name: request.direction for request in requests_of(tree) if request.direction}
-    return {f"val/{name}": str(direction) for name, direction in metrics.items()} | {"train/loss": "min"}
+    found = {f"val/{name}": str(direction) for name, direction in metrics.items()}
+    phases = task.get("_phases_")  # several have a loss each, of which none falls alone
+    return found if isinstance(phases, list) and len(phases) > 1 else found | {"train/loss": "min"}
 
 
 def unknown_monitor(path: str, monitor: str, tree: Mapping[str, Any], origin: str) -> Problem:
@@ -255,9 +257,10 @@ def _unknown(name: str, outputs: str, usual: Mapping[str, str]) -> _Wrong:
     other = next((kind for kind in CATALOG if kind != outputs and entry_of(_parts(name)[0], kind)), None)
     every = f"List all: {command('list', METRICS)}"
     base, _, rest = name.partition("_")
-    if other is not None and outputs in CATALOG:
+    if other is not None:
         rule = f"is a metric of {'values' if other == 'values' else 'classes'}"
-        return _Wrong(name, rule, every, "incompatible-data")
+        own = f"Metrics of the task: {', '.join(usual)}."
+        return _Wrong(name, rule, every if outputs in CATALOG else own, "incompatible-data")
     entry = entry_of(base, outputs)
     meant = metric_meant(_parts(name)[0])
     near = meant if meant in known else misspelled_name(_parts(name)[0], known)

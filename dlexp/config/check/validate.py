@@ -172,19 +172,22 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data, said = tree["data"], set[str]()
+    made, compared = tree["task"].get("_outputs_"), tree["loss"].get("_outputs_")
+    has_own_loss = made == "none" and compared not in (None, "none")
     for group, aspect in PARTS_OF_KINDS:
-        given = data.get(aspect)
+        given = None if group == "loss" and has_own_loss else data.get(aspect)
         # A model has one problem, that of its inputs; task and loss have one remedy, which is given once.
         if given and (wanted := misfit(tree[group], group, aspect, given)) and (group != "model" or group not in said):
             rule = rule_of_kinds(wanted, given, str(choices.get("data")), group, aspect)
             remedy = "" if group != "model" and aspect in said else remedy_of_kinds(tree, group, wanted, aspect)
             said |= {group} if group == "model" else {aspect}
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
-    task, loss = tree["task"], tree["loss"]
-    made, compared = task.get("_outputs_"), loss.get("_outputs_")
     # A loss for other targets than those of the data is reported above.
-    learned = kinds_of(loss.get("_targets_"))
-    if made and compared and made != compared and (not learned or data.get("_targets_") in learned):
+    learned = kinds_of(tree["loss"].get("_targets_"))
+    if has_own_loss:
+        rule = f"is not used: task={choices.get('task')} computes its own loss"
+        yield Problem("loss", str(choices.get("loss")), rule, "Set loss=none", code="cannot-combine")
+    elif made and compared and made != compared and (not learned or data.get("_targets_") in learned):
         rule = f"requires {_OUTPUTS[compared]}; task={choices.get('task')} produces {_OUTPUTS[made]}"
         yield Problem(
             "loss",

@@ -95,6 +95,8 @@ def problem_of_trial(updates: Sequence[Update], losses: Sequence[Tensor | float]
 def reason_of_error(error: Exception) -> str:
     """An exception of a trial as a reason."""
     message = message_of(error).splitlines()[0]
+    if _Watch.__name__ in message:  # the task asks for more than a call
+        return _CALLS
     if "vmap" in message and "random" in message:
         return "its network draws random numbers in another way than by dropout"
     return f"its network cannot be stacked: {message}"

@@ -66,7 +66,8 @@ class Coupling(Invertible):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(*layers, last)
-        self.bound = nn.Parameter(torch.ones(0 if bins else size))
+        if not bins:
+            self.bound = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D), (B, C) -> (B, D) and log |det| (B,)."""
@@ -103,7 +104,7 @@ class ElementwiseAffine(Invertible):
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D) and log |det| (B,)."""
-        return x * self.log_scale.exp() + self.shift, self.log_scale.sum().expand(len(x))
+        return x * self.log_scale.exp() + self.shift, self.log_scale.sum().expand(x.shape[0])
 
     def inverse(self, y: Tensor, classes: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D)."""
@@ -165,7 +166,7 @@ class Flow(nn.Module):
     def to_noise(self, inputs: Tensor, places: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> noise (B, D) and log |det| (B,) of the map to it."""
         x = inputs.flatten(1)
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])  # len() would fix the batch size of an export
         if self.pixels is not None:
             x, total = self.pixels(self.pixels.spread(x, places.flatten(1)))
         for step in self.steps:

@@ -37,7 +37,8 @@ def spline(x: Tensor, raw: Tensor, *, inverse: bool = False) -> tuple[Tensor, Te
     slopes = F.pad(_LEAST + F.softplus(slopes + _UNIT), (1, 1), value=1.0)
     inner = x.clamp(-EDGE, EDGE)
     edges = bottoms if inverse else lefts
-    number = (torch.searchsorted(edges.contiguous(), inner[..., None].contiguous(), right=True) - 1).clamp(0, bins - 1)
+    # As torch.searchsorted(edges, inner, right=True) - 1, of which ONNX has no equal.
+    number = ((edges <= inner[..., None]).sum(-1, keepdim=True) - 1).clamp(0, bins - 1)
     left, width, bottom, height, first, last = (
         values.gather(-1, number)[..., 0]
         for values in (lefts, widths, bottoms, heights, slopes[..., :-1], slopes[..., 1:])

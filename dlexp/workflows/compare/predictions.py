@@ -152,7 +152,16 @@ def common_split(runs: Sequence[RunSummary], wanted: str | None) -> str:
 
 
 def _without_predictions(paths: Sequence[Path], split: str) -> list[Problem]:
-    """A problem for each run, one for several runs of a sweep or a group of seeds, which are evaluated together."""
+    """A problem for each run, one for several runs of a sweep or a group of seeds, which are evaluated together.
+
+    Runs whose task has no values of each sample are evaluated without them: they count where no other run lacks any.
+    """
+    measured = [path for path in paths if is_file(path / "eval" / split / "report.json")]
+    if len(measured) == len(paths):
+        rule = f"was evaluated on the {split} split, and its task has no values of each sample to compare"
+        remedy = "Name a metric that all runs have, such as --metric frechet of generative models."
+        return [Problem(str(path), "", rule, remedy, code="not-supported") for path in paths]
+    paths = [path for path in paths if path not in measured]
     parents: dict[Path, list[Path]] = {}
     for path in paths:
         parents.setdefault(path.parent, []).append(path)
@@ -190,6 +199,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
         have = (name.partition("/")[2] for name in runs[0].metrics if all(name in run.metrics for run in runs))
         name, score = scorer(metric, metrics_of(columns, kind), have)
     wants_all = kind is not None
+    _refuse_other_values(runs, {run: _columns(file) for run, file in files.items()}, name, split)
     first = _table(files[runs[0].path], name, texts, wants_all)
     scores = {runs[0].path: _defined(score(first), name, runs[0], split)}
     for run in runs[1:]:  # one table at a time: of the others, only the scores are kept
@@ -265,6 +275,27 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
             problems.append(
                 Problem(str(run.path), "", "was resumed after its evaluation", again, code="incompatible-run")
             )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refuse_other_values(
+    runs: Sequence[RunSummary], columns: Mapping[Path, Sequence[str]], name: str, split: str
+) -> None:
+    """Raise ConfigError where tables without true answers lack a column, or have that of another task."""
+    own = columns[runs[0].path]
+    if name not in own or any(column == "true" or column.startswith("true ") for column in own):
+        return
+    problems = []
+    for run in runs:
+        task, first = run.choices.get("task"), runs[0].choices.get("task")
+        if task != first:
+            rule = f"has task={task}, and {runs[0].path} has task={first}: their values of each sample are not alike"
+            remedy = "Compare runs of one task, or generative models by --metric frechet over seeds."
+            problems.append(Problem(str(run.path), "", rule, remedy, code="incompatible-run"))
+        elif name not in columns[run.path]:
+            rule = f"has no {name} of each sample of the {split} split"
+            problems.append(Problem(str(run.path), "", rule, _evaluation(run.path, split), code="missing-requirement"))
     if problems:
         raise ConfigError(problems)
 

@@ -225,12 +225,18 @@ def _read_sequences(stored: RestoredRun, request: ExportRequest, say: Callable[[
 
 
 def _random(stored: RestoredRun, size: int, source: torch.Generator, raw: bool) -> Tensor:
-    """Random inputs (B, *input_shape): standard normal numbers and random categories; `raw`: in their own units."""
+    """Random inputs (B, *input_shape): standard normal numbers, pixels in the range of the network, random categories.
+
+    raw  in their own units
+    """
     spec = stored.experiment.bundle.spec
     numbers = torch.randn(size, *spec.inputs.shape, generator=source)
     white = stored.preprocessing.get("white")
     if raw and isinstance(spec.inputs, ImageSpec) and white not in (None, 1):
         return torch.randint(0, int(white) + 1, numbers.shape, generator=source, dtype=torch.uint8)
+    if not raw and isinstance(spec.inputs, ImageSpec) and spec.inputs.value_range is not None:
+        low, high = spec.inputs.value_range
+        return low + (high - low) * torch.rand(numbers.shape, generator=source)
     narrowing = Narrowing.of_plain(stored.preprocessing)
     if raw and narrowing is not None:
         offset, unit = (torch.tensor(part, dtype=torch.float64)[:, None, None] for part in vars(narrowing).values())

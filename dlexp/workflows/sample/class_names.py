@@ -47,7 +47,7 @@ def numbers_of_classes(
         elif word == NO_CLASS and allows_none:
             found.append(None)
         else:
-            near = nearest_name(word, names)
+            near = None if word.isdecimal() else nearest_name(word, names)  # one number is not another misspelled
             remedy = f"Did you mean {near}?" if near else f"Classes: {shortened(names)}."
             problems.append(Problem(option, word, "is no class of the data", remedy, code="unknown-value"))
     if problems:

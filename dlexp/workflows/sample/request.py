@@ -109,7 +109,7 @@ def _two_modes(request: SampleRequest) -> list[Problem]:
 def _numbers(request: SampleRequest) -> list[Problem]:
     found = []
     for name, value, least in (
-        ("-n", request.count, 1),
+        ("--count", request.count, 1),
         ("--seed", request.seed, 0),
         ("--first", request.first, 0),
         ("--steps", request.steps, 1),
@@ -117,8 +117,9 @@ def _numbers(request: SampleRequest) -> list[Problem]:
     ):
         if value is not None and value < least:
             found.append(Problem(name, str(value), f"must be at least {least}", code="out-of-range"))
-    if request.guidance is not None and not abs(request.guidance) < float("inf"):
-        found.append(Problem("--guidance", str(request.guidance), "must be a finite number", code="out-of-range"))
+    if request.guidance is not None and not 0 <= request.guidance < float("inf"):  # as task.guidance
+        rule = "must be a finite number >= 0"
+        found.append(Problem("--guidance", f"{request.guidance:g}", rule, "Use --guidance 2", code="out-of-range"))
     latent = request.traverse
     if latent is not None and latent != ALL and not latent.isdecimal():
         rule = f"must be the number of a latent, counted from 0, or {ALL}"

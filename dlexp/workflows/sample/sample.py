@@ -102,7 +102,7 @@ def generative(experiment: Experiment) -> GenerativeTask:
     if isinstance(task, GenerativeTask):
         return task
     rule = "makes no samples: it does not learn what its inputs are like"
-    remedy = "Use a run of a generative model, such as model=autoencoder"
+    remedy = "Use a run of a generative model, such as model=vae"
     raise ConfigError.one("task", experiment.config.task.option, rule, remedy, code="incompatible-run")
 
 

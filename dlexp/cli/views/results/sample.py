@@ -74,7 +74,7 @@ def _title(content: Mapping[str, Any]) -> str:
         what += f" from number {content['first']:,} on"
     kinds = list(dict.fromkeys(content.get("classes", ())))
     if kinds and mode == "samples":
-        what += f" of class {kinds[0]}" if len(kinds) == 1 else f" of {counted(len(kinds), 'class')} in turn"
+        what += f" of class {kinds[0]}" if len(kinds) == 1 else f" of {counted(len(kinds), 'class', 'classes')} in turn"
     if "between" in content and content["between"] and isinstance(content["between"][0], str):
         what += f" from {content['between'][0]} to {content['between'][1]}"
     made_by = f"{content['checkpoint']} weights"

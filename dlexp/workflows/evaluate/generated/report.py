@@ -53,6 +53,11 @@ def refuse_request(experiment: Experiment, request: SampleWishes) -> bool:
         elif word != "--samples" and word[2:] not in options:
             rule = f"has no effect on samples of model={experiment.config.model.option}"
             problems.append(Problem(word, str(value), rule, f"Remove {word}.", code="no-effect"))
+        elif word == "--samples" and value < 0:
+            problems.append(Problem(word, str(value), "must be at least 0", "Use --samples 1000", code="out-of-range"))
+        elif word == "--guidance" and not 0 <= value < float("inf"):
+            rule = "must be a finite number >= 0"
+            problems.append(Problem(word, f"{value:g}", rule, "Use --guidance 2", code="out-of-range"))
     if problems:
         raise ConfigError(problems)
     return samples and request.count != 0
@@ -88,9 +93,12 @@ def with_samples(
 
 
 def _without_values(report: Report, compared: SampleComparison) -> Report:
-    """`report` with figures that have no value, since too few samples are finite."""
-    made = compared.left_out + len(compared.inputs)
-    reason = f"{len(compared.inputs):,} of {made:,} samples are finite; {FEWEST} samples and real ones are required"
+    """`report` with figures that have no value, since too few samples are finite, or there are too few real ones."""
+    made, real = compared.left_out + len(compared.inputs), min(len(compared.reference), len(compared.stand_in))
+    reason = f"{len(compared.inputs):,} of {made:,} samples are finite; {FEWEST} are required"
+    if len(compared.inputs) >= FEWEST:
+        where = compared.split if len(compared.reference) == real else ("val" if compared.split == "train" else "train")
+        reason = f"the {where} split has {counted(real, 'sample')}; {FEWEST} are required"
     names = [name for name in (*FIGURES, FRECHET_FLOOR) if compared.has_figure(name)]
     undefined = dict.fromkeys(names, reason)
     return replace(
@@ -201,7 +209,8 @@ def _notes(compared: SampleComparison) -> Iterator[str]:
     if compared.has_features:
         yield f"compared by {width} features of {sure}"
     else:
-        yield f"compared by the {width} numbers of a sample as they are{f'; classes: of {sure}' if sure else ''}"
+        numbers = "number" if width == 1 else f"{width} numbers"
+        yield f"compared by the {numbers} of a sample as they are{f'; classes: of {sure}' if sure else ''}"
     if compared.left_out:
         yield f"{compared.left_out:,} of {made:,} samples are not finite and were left out"
     if made < compared.made.wanted:

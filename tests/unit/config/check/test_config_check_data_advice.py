@@ -64,6 +64,8 @@ def test_one_line_says_what_to_type(own: Any, words: tuple[str, ...], facts: dic
         ((), {"samples": {**SIZES, "test": 0}}),
         ((), {"samples": {**SIZES, "val": 97}, "class_names": ("x", "y"), "val_counts": (1, 96)}),
         ((), {"samples": {**SIZES, "val": 20}}),  # values have no accuracy
+        (("model=vae",), {"samples": {**SIZES, "val": 20}, "class_names": ("x", "y")}),  # nor has a reconstruction
+        (("model=vae",), {"image_side": 32, "is_dense": True}),
     ],
 )
 def test_what_is_usual_is_not_told(own: Any, words: tuple[str, ...], facts: dict[str, Any]) -> None:

@@ -221,3 +221,22 @@ def test_data_of_the_users_own_kind_may_give_a_model_what_it_needs(folder: Path)
     (folder / "conf/data/own.yaml").write_text(f"batch_size: 8\neval_batch_size: 8\n{own}")
     words = ["data=own", "model=transformer", "task=seq2seq", "loss=cross_entropy"]
     assert all(problem.where != "model" for problem in problems_of(*words, catalog=Catalog((folder / "conf",))))
+
+
+@pytest.mark.parametrize("words", ["model=gan loss=cross_entropy", "model=vae loss=mse", "model=flow loss=focal"])
+def test_a_loss_beside_a_task_that_computes_its_own_is_refused_with_none(words: str) -> None:
+    (problem,) = problems_of(*words.split())
+    assert (problem.where, problem.code, problem.remedy) == ("loss", "cannot-combine", "Set loss=none")
+    load([*words.split(), "loss=none"], Catalog())
+
+
+def test_only_a_loss_that_exists_can_be_monitored() -> None:
+    (problem,) = problems_of("model=gan", "trainer.monitor=train/loss")
+    assert (problem.code, problem.remedy) == ("unknown-value", "Available: val/energy_distance")
+    load(["model=vae", "trainer.monitor=train/loss"], Catalog())
+
+
+def test_a_metric_of_classes_is_answered_with_those_of_the_task() -> None:
+    (problem,) = problems_of("model=vae", "metrics=[accuracy]")
+    assert problem.rule == "is a metric of classes"
+    assert "reconstruction, kl" in problem.remedy

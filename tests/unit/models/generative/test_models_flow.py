@@ -139,3 +139,20 @@ def test_every_key_changes_the_density(changed: dict[str, Any]) -> None:
         classes = torch.eye(3)[torch.arange(5) % 3] if made.num_classes else None
         found.append(made(x, classes))
     assert not torch.equal(*found)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 3)])
+@pytest.mark.parametrize("bins", [4, None])
+def test_a_trace_has_a_free_batch_size_and_nothing_that_onnx_lacks(shape: tuple[int, ...], bins: int | None) -> None:
+    model = flow(input_shape=shape, couplings=2, hidden=(4,), bins=bins).eval()
+    free = ({0: torch.export.Dim("batch")},)
+    found = torch.export.export(model, (torch.rand(5, *shape),), dynamic_shapes=free, strict=False)
+    inputs = torch.rand(3, *shape)
+    assert torch.equal(found.module()(inputs), model(inputs))
+    assert not [node.name for node in found.graph.nodes if "searchsorted" in str(node.target)]
+
+
+def test_every_parameter_learns() -> None:
+    model = flow(input_shape=(3,), couplings=2, hidden=(4,))
+    model(torch.randn(5, 3)).sum().backward()
+    assert all(value.grad is not None for value in model.parameters())

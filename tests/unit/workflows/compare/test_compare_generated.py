@@ -75,3 +75,45 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compare(runs, CompareOptions())
     refused(caught.value, "incompatible-data")
+
+
+def scored(path: Path, columns: str, task: str) -> Path:
+    """An evaluated run whose table has values of each sample in place of answers."""
+    run = write_run(path, model=path.name)
+    (run / "config.yaml").write_text(f"choices:\n  task: {task}\nseed: 0\n")
+    (run / "eval" / "test").mkdir(parents=True)
+    report = {"checkpoint": "best", "evaluated": "2026-01-01T00:00:00+00:00", "metrics": {}}
+    (run / "eval" / "test" / "report.json").write_text(json.dumps(report))
+    if columns:
+        rows = "".join(f"{row},{'1.0,' * columns.count(',')}".rstrip(",") + "\n" for row in range(4))
+        (run / "eval" / "test" / "predictions.csv").write_text(f"{columns}\n{rows}")
+    return run
+
+
+@pytest.mark.parametrize("metric", [None, "reconstruction"])
+def test_values_of_each_sample_of_two_tasks_are_not_compared(tmp_path: Path, metric: str | None) -> None:
+    one = scored(tmp_path / "vae", "row,loss,reconstruction", "vae")
+    other = scored(tmp_path / "autoencoder", "row,reconstruction", "reconstruction")
+    with pytest.raises(ConfigError) as caught:
+        compare([one, other], CompareOptions(metric=metric))
+    refused(caught.value, "incompatible-run", "autoencoder", "--metric frechet")
+
+
+def test_a_column_that_one_table_lacks_is_named(tmp_path: Path) -> None:
+    one = scored(tmp_path / "vae", "row,loss,kl", "vae")
+    other = scored(tmp_path / "mine", "row,loss", "vae")
+    with pytest.raises(ConfigError) as caught:
+        compare([one, other], CompareOptions(metric="kl"))
+    refused(caught.value, "missing-requirement", "mine", "dlexp evaluate")
+
+
+def test_runs_without_values_of_each_sample_are_not_sent_to_evaluate_again(tmp_path: Path) -> None:
+    runs = [scored(tmp_path / name, "", "adversarial") for name in ("gan", "wgan")]
+    with pytest.raises(ConfigError) as caught:
+        compare(runs, CompareOptions())
+    refused(caught.value, "not-supported", "gan", "--metric frechet")
+    (runs[0] / "eval" / "test" / "report.json").unlink()
+    with pytest.raises(ConfigError) as caught:
+        compare(runs, CompareOptions())
+    (problem,) = caught.value.problems
+    assert problem.where == str(runs[0]) and problem.remedy.startswith("dlexp evaluate")

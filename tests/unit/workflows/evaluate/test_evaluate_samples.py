@@ -168,6 +168,9 @@ def test_wishes_without_effect_are_refused_at_once(trained: Train) -> None:
         evaluated(run, steps=5, guidance=2.0)
     refused(caught.value, "no-effect", "--steps", "Remove --steps")
     refused(caught.value, "no-effect", "--guidance", "Remove --guidance")
+    with pytest.raises(ConfigError) as caught:
+        evaluated(run, count=-1)
+    refused(caught.value, "out-of-range", "--samples", "--samples 1000")
 
 
 def test_a_run_of_another_task_makes_no_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from dlexp.models.convnet import simple_cnn
 from dlexp.models.ft_transformer import ft_transformer
 from dlexp.models.resnet import resnet18
 from dlexp.models.tabular import neural_ode, wide_deep
+from dlexp.specs import ImageSpec
+from dlexp.workflows.export.export import _random
 from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 
 SMALL = ("trainer.epochs=1", "-q", "--run-id")
@@ -262,3 +265,11 @@ def test_the_free_axis_is_called_batch() -> None:
     graph = onnx.load(io.BytesIO(made.content("{}"))).graph
     assert [value.type.tensor_type.shape.dim[0].dim_param for value in (*graph.input, *graph.output)] == ["batch"] * 2
     assert made.opset >= 18
+
+
+def test_random_pixels_are_in_the_range_of_the_network() -> None:
+    bundle = SimpleNamespace(spec=SimpleNamespace(inputs=ImageSpec(1, 4, 4, (0.0, 1.0), 17)))
+    stored: Any = SimpleNamespace(experiment=SimpleNamespace(bundle=bundle), preprocessing={})
+    found = _random(stored, 50, torch.Generator().manual_seed(0), raw=False)
+    assert found.shape == (50, 1, 4, 4)
+    assert 0 <= found.min() < 0.1 and 0.9 < found.max() <= 1

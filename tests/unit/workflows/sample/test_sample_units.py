@@ -86,6 +86,7 @@ def test_labels_wider_than_an_image_are_turned_and_foreign_ones_are_shown() -> N
         ({"interpolate": 4, "rows": (1,)}, ["invalid-value"]),
         ({"traverse": "x"}, ["invalid-value"]),
         ({"guidance": float("nan")}, ["out-of-range"]),
+        ({"guidance": -1.0}, ["out-of-range"]),
         ({"count": 0, "steps": 0, "first": -1}, ["out-of-range"] * 3),
         ({"reconstruct": True, "classes": ("3",), "first": 2}, ["no-effect"] * 2),
         ({"interpolate": 4, "between": ("1", "2"), "rows": (1, 2)}, ["no-effect"]),
