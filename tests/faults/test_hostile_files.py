@@ -161,7 +161,7 @@ def test_the_program_itself_unpickles_and_evaluates_nothing() -> None:
                 if called == "torch.load":
                     loads += 1
                     assert options.get("weights_only") == "True", path
-    assert loads == 3  # a checkpoint, the weights of a zoo, and arrays of a user's own
+    assert loads == 4  # a checkpoint, the weights of a zoo, arrays of a user's own, and the kept classifier
 
 
 # --- what a configuration may read ---
