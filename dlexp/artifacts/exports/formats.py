@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -62,14 +63,22 @@ class Onnx:
             import onnxscript  # noqa: F401 - torch's exporter imports it late and fails without a clear message
         self._runtime = onnxruntime
         with _exporting():
-            found = torch.onnx.export(
-                _program(network, example, signature),
-                (),
-                input_names=list(named_inputs(example)),
-                output_names=["output"] if signature is None else list(signature.outputs),
-                verbose=False,
-                external_data=False,
-            )
+            program = _program(network, example, signature)
+            try:
+                found = torch.onnx.export(
+                    program,
+                    (),
+                    input_names=list(named_inputs(example)),
+                    output_names=["output"] if signature is None else list(signature.outputs),
+                    verbose=False,
+                    external_data=False,
+                )
+            except torch.onnx.OnnxExporterError as error:
+                told = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(error))
+                why = f"ONNX has nothing like {told[1]}" if told else " ".join(str(error).split())[:_MAX_REASON]
+                raise DlexpError(
+                    f"torch.onnx does not support this network: {why}. Use --to torch-export", code="not-supported"
+                ) from error
             assert found is not None
         self._model: Any = found.model_proto
         separate_shared_weights(self._model.graph)

@@ -89,6 +89,9 @@ class Diffusion(GenerativeTask):
         super().__init__(spec=spec)
         if steps > timesteps:
             raise ValueError(f"steps={steps} is more than timesteps={timesteps}. Set task.steps={timesteps}")
+        if guidance != 1 and not class_dropout:
+            rule = f"guidance={guidance:g} requires training samples whose class is not shown"
+            raise ValueError(f"{rule}. Set task.class_dropout=0.1")
         self.schedule = NoiseSchedule(schedule, timesteps)
         self._prediction, self._weighting, self._snr_limit = prediction, weighting, snr_limit
         self._class_dropout, self._steps, self._eta, self._guidance = class_dropout, steps, eta, guidance
@@ -99,8 +102,9 @@ class Diffusion(GenerativeTask):
         self._step_factors = bound.step_factors(self.schedule)
 
     def options(self, networks: Networks) -> frozenset[str]:
-        """Steps, and of a network that knows classes also class and guidance."""
-        return frozenset({"steps", "classes", "guidance"} if _checked(networks).num_classes else {"steps"})
+        """Steps, of a network that knows classes also class, and guidance if it has learned samples without one."""
+        guided = {"guidance"} if self._class_dropout else set[str]()
+        return frozenset({"steps", "classes", *guided} if _checked(networks).num_classes else {"steps"})
 
     def exported(self, networks: Networks) -> ExportedPart:
         """The denoiser: noised inputs, times (t + 1) / T, and class weights where it knows classes."""

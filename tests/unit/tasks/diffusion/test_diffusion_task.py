@@ -180,3 +180,10 @@ def test_an_average_of_weights_leaves_the_schedule_alone() -> None:
     average.after_update()
     assert torch.equal(task.schedule.kept, before)
     assert average.weights().keys() == dict(networks.named_parameters()).keys()
+
+
+def test_guidance_requires_samples_whose_class_is_not_shown() -> None:
+    with pytest.raises(ValueError, match=r"Set task\.class_dropout=0\.1"):
+        task_of(guidance=2.0, class_dropout=0.0)
+    assert "guidance" not in task_of(class_dropout=0.0).options(networks_of())
+    assert "guidance" in task_of().options(networks_of())

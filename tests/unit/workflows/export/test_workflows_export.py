@@ -273,3 +273,12 @@ def test_random_pixels_are_in_the_range_of_the_network() -> None:
     found = _random(stored, 50, torch.Generator().manual_seed(0), raw=False)
     assert found.shape == (50, 1, 4, 4)
     assert 0 <= found.min() < 0.1 and 0.9 < found.max() <= 1
+
+
+def test_an_operation_that_onnx_lacks_is_named() -> None:
+    class Bins(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.searchsorted(x[0].sort().values, x).float()
+
+    with pytest.raises(DlexpError, match=r"nothing like aten\.searchsorted\. Use --to torch-export"):
+        Onnx(Bins(), torch.randn(3, 4))
