@@ -74,8 +74,8 @@ class Onnx:
                     external_data=False,
                 )
             except torch.onnx.OnnxExporterError as error:
-                told = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(error))
-                why = f"ONNX has nothing like {told[1]}" if told else " ".join(str(error).split())[:_MAX_REASON]
+                missing = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(error))
+                why = f"ONNX has nothing like {missing[1]}" if missing else " ".join(str(error).split())[:_MAX_REASON]
                 raise DlexpError(
                     f"torch.onnx does not support this network: {why}. Use --to torch-export", code="not-supported"
                 ) from error

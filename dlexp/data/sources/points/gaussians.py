@@ -28,7 +28,7 @@ _COLUMNS = ("x", "y")
 def gaussians(
     *,
     arrangement: str = "ring",
-    modes: int | None = None,
+    num_gaussians: int | None = None,
     mode_std: float = 0.1,
     num_samples: int = 8000,
     data_seed: int = 0,
@@ -40,17 +40,17 @@ def gaussians(
     """Draw points, inputs (2,), as many of each mode; the class of a point is its mode.
 
     arrangement  ring (radius 2) or grid (neighbors at distance 2, around 0)
-    modes        K, None for 8 on the ring and 25 on the grid; a square number on the grid
+    num_gaussians  K, None for 8 on the ring and 25 on the grid; a square number on the grid
     mode_std     standard deviation of each mode in both directions
     data_seed    seed of the drawing only
     Raises ValueError for a number of modes that is no square on the grid, and for modes that overlap.
     """
-    count = modes or _MODES[arrangement]
+    count = num_gaussians or _MODES[arrangement]
     centers = ring_centers(count) if arrangement == "ring" else grid_centers(count)
     nearest = np.linalg.norm(centers[0] - centers[1:], axis=1).min()
     if 6 * mode_std > nearest:
         rule = f"mode_std={mode_std:g}: the modes overlap, since neighbors are {nearest:.3g} apart"
-        raise ValueError(f"{rule}. Set data.mode_std={nearest / 10:.1g}, or fewer data.modes")
+        raise ValueError(f"{rule}. Set data.mode_std={nearest / 10:.1g}, or smaller data.num_gaussians")
     points, labels = draw_gaussians(centers, mode_std, num_samples, data_seed)
     names = tuple(f"mode {number}" for number in range(count))
     rows = split_rows(num_samples, (val_fraction, test_fraction, split_seed), labels, names)
@@ -78,6 +78,8 @@ def grid_centers(count: int) -> NDArray[np.float64]:
     """(K, 2), the corners of squares around 0. Raises ValueError unless K is a square number."""
     side = isqrt(count)
     if side * side != count:
-        raise ValueError(f"modes={count}: must be a square number on a grid. Set data.modes={max(side, 2) ** 2}")
+        raise ValueError(
+            f"num_gaussians={count}: must be a square number on a grid. Set data.num_gaussians={max(side, 2) ** 2}"
+        )
     line = _RADIUS * (np.arange(side) - (side - 1) / 2)
     return np.stack([axis.ravel() for axis in np.meshgrid(line, line)], axis=1)

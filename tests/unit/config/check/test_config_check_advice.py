@@ -19,6 +19,7 @@ COMPANIONS = {
     **dict.fromkeys(("tcn", "text_cnn"), SEQUENCES),
     "transformer_encoder": SEQUENCES,
     "clip": ("data=digit_captions",),
+    "lstm_autoencoder": ("data=eeg",),
     **dict.fromkeys(("transformer", "transformer_base", "transformer_256"), ("data=reverse",)),
     **dict.fromkeys(("gpt", "gpt2"), ("data=corpus", "data.path=a.txt")),
     **dict.fromkeys(("seq2seq_lstm", "seq2seq_gru"), ("data=reverse", "trainer.clip_norm=5")),
@@ -87,7 +88,7 @@ def test_no_default_line_is_advised_against() -> None:
     lines += [(f"optim={name}",) for name in OPTIMS]
     lines += [(f"scheduler={name}",) for name in CATALOG.options("scheduler")]
     lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
-    assert len(lines) == 55 + 17 + 13 + 16
+    assert len(lines) == 66 + 17 + 13 + 16
     assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
 
 

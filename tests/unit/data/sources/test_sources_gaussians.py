@@ -39,7 +39,7 @@ def test_the_centers() -> None:
 
 @pytest.mark.parametrize(
     ("words", "remedy"),
-    [({"arrangement": "grid", "modes": 10}, "data.modes=9"), ({"mode_std": 0.5}, "data.mode_std=0.2")],
+    [({"arrangement": "grid", "num_gaussians": 10}, "data.num_gaussians=9"), ({"mode_std": 0.5}, "data.mode_std=0.2")],
 )
 def test_what_has_no_modes_is_refused(words: dict[str, Any], remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
