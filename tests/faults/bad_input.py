@@ -208,6 +208,7 @@ _SAMPLES = {
     "list[item]": st.sampled_from(
         ["[]", "[crop]", "[{rotate: 5}]", "[{color: {hue: 1}}]", "[a]", "[{a: 1}]", "strong"]
     ),
+    "map": st.sampled_from(["{}", "{train: {lr: 0.1}}", "{critic: {lr: 0.1}}", "{a: 1}"]),
 }
 
 
