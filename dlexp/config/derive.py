@@ -115,7 +115,7 @@ def _repeated(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple
 
 
 def _forget(saved: DictConfig, keys: Sequence[str]) -> None:
-    """Remove values that the model of a run preferred, and that nobody chose, where it gets another model."""
+    """Remove values that came from the preferences of a run's model, where it gets another model."""
     for key in keys:
         holder, _, name = key.rpartition(".")
         node = OmegaConf.select(saved, holder)

@@ -47,7 +47,7 @@ def options_beforehand(given: Mapping[str, str], catalog: Catalog) -> list[str]:
 def preferred_options(
     config: DictConfig, choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
-    """Overrides for the options that the model prefers and nobody decided.
+    """Overrides for the options that the model prefers where neither the user nor an experiment decides.
 
     Args:
         config: The configuration.
@@ -66,7 +66,7 @@ def preferred_options(
 def preferred_values(
     config: DictConfig, choices: Mapping[str, str], given: Collection[str], catalog: Catalog
 ) -> list[str]:
-    """Overrides for the values that the model prefers and nobody decided.
+    """Overrides for the values that the model prefers where neither the user nor an experiment decides.
 
     A key of a group whose option the model prefers counts only where that option is the one in use; one that the
     chosen option does not have is left out, and so is null, which is for required keys alone.

@@ -120,7 +120,7 @@ class DataBundle:
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
     texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
-    modes          the modes of drawn data; None where nobody knows them
+    modes          the modes of drawn data; None where they are unknown
     groups         group of each sample of the source by its number (data.group); None where samples are independent
     bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """

@@ -5,9 +5,8 @@ Symbols: B samples of a batch, H and W height and width in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,11 +41,3 @@ def to_shares(images: Tensor, spec: ImageSpec) -> Tensor:
         raise ValueError("images without a range are normalized. Set _range_ in the file of the task.")
     low, high = spec.value_range
     return ((images - low) / (high - low)).clamp(0, 1)
-
-
-def described_range(preprocessing: Mapping[str, Any], spec: ImageSpec) -> str:
-    """A phrase for the range of the images, such as `pixels of 0 to 16 as [-1, 1]`; "" without one."""
-    if spec.value_range is None:
-        return ""
-    low, high = (f"{value:g}" for value in spec.value_range)
-    return f"pixels of 0 to {preprocessing.get('white', 1):g} as [{low}, {high}]"

@@ -17,4 +17,4 @@ SEARCH = "search"  # a group that only `dlexp tune` reads
 COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
 SECTION_NAMES = ("trainer", "regularization", "logger")
 TOP_LEVEL_NAMES = ("seed", "deterministic", "init_from", "init_head", "init_strict", "name", "metrics")
-PREFERS = "_prefers_"  # of a model's file: options and values of other groups, where nobody decides
+PREFERS = "_prefers_"  # of a model's file: options and values of other groups, unless the user or an experiment decides

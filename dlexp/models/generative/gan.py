@@ -80,11 +80,6 @@ class Discriminator(nn.Module):
         self.body, self.score = body, nn.Linear(num_features, 1)
         self.projection, self.plane, self.slope = projection, plane, slope
 
-    @property
-    def is_conditional(self) -> bool:
-        """Whether classes have an effect."""
-        return self.projection is not None or self.plane is not None
-
     def forward(self, inputs: Tensor, classes: Tensor | None = None) -> Tensor:
         """(B, *input_shape), weights of the classes (B, C) -> (B,)."""
         if self.plane is not None:

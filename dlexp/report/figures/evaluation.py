@@ -33,8 +33,8 @@ from dlexp.metrics.reports.figures import (
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.generated.beside_real import class_shares_png, points_over_png
-from dlexp.report.figures.generative.image_pairs import image_pairs_png
-from dlexp.report.figures.generative.values import bars_png, histogram_png
+from dlexp.report.figures.generated.image_pairs import image_pairs_png
+from dlexp.report.figures.generated.values import bars_png, histogram_png
 from dlexp.report.figures.inspection.scatter import scatter_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.samples import samples_png

@@ -66,11 +66,6 @@ class SampleRequest:
             return "reconstruction"
         return "samples" if self.traverse is None else "traversal"
 
-    @property
-    def num_classes_named(self) -> int:
-        """How many classes `classes` names."""
-        return len(self.classes)
-
 
 def check_request(request: SampleRequest) -> None:
     """Raise ConfigError with everything that is wrong with a request and can be seen without the run."""

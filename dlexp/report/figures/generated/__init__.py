@@ -1,1 +1,1 @@
-"""Figures of samples that a model makes."""
+"""Figures of generative models: the samples that they make, reconstructions beside originals, values of samples."""

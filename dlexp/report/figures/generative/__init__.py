@@ -1,1 +1,0 @@
-"""Figures of generative models: samples beside reconstructions, and what latents carry."""
