@@ -65,6 +65,8 @@ def uses(option: str) -> Iterator[str]:
         yield "target"
     elif "tied" in names:
         yield "next"
+    elif "latent" in names:  # gives each step back
+        yield "position"
     else:
         yield "pooled"
         if "per_position" in names and option != "text_cnn":

@@ -157,7 +157,7 @@ def test_kind_of_a_column_is_seen(cells: list[str], kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["class", "value"])
 def test_kind_that_is_given_needs_no_file(kind: str) -> None:
-    assert target_kind({"target_kind": kind, "path": "none.csv"}) == kind
+    assert target_kind({"target_kind": kind, "target": "y", "path": "none.csv"}) == kind
 
 
 def test_given_kind_decides() -> None:
