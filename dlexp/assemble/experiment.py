@@ -16,11 +16,10 @@ from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
-from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
+from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, preferred_task, remedy_of_kinds, rule_of_kinds
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
-from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -251,7 +250,7 @@ def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
         if wanted := misfit(tree[group], group, aspect, given):
             rule = rule_of_kinds(wanted, given, config.data.option, group, aspect)
             option = config.choices.get(group, "")
-            remedy = remedy_of_kinds(tree, group, wanted, aspect) or f"Choose another {group}."
+            remedy = remedy_of_kinds(tree, group, wanted, aspect, config.task.option) or f"Choose another {group}."
             raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
 
 
@@ -302,10 +301,10 @@ def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
 def _check_names(config: RunConfig, networks: nn.ModuleDict, task: Task) -> None:
     """Raise ConfigError for a model that lacks a network that the task trains, where it is made for another task."""
     lacking = {name for phase in task.phases.values() for name in phase.networks if name not in networks}
-    preferred = (config.tree["model"].get(PREFERS) or {}).get("task")
-    if lacking and preferred is not None:
+    made_for = preferred_task(config.tree, config.task.option)
+    if lacking and made_for:
         rule = f"trains {' and '.join(sorted(lacking))}; model={config.model.option} has {', '.join(networks)}"
-        raise ConfigError.one("task", config.task.option, rule, f"Set task={preferred}", code="incompatible-data")
+        raise ConfigError.one("task", config.task.option, rule, f"Use {made_for}", code="incompatible-data")
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:
@@ -361,9 +360,8 @@ def _unfit(
 
 def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
     """Return the task that the model is for, how to process images of another size, or how to see the traceback."""
-    preferred = config.tree["model"].get("_prefers_") or {}
-    if preferred.get("task") not in (None, config.task.option):
-        return f"Set task={preferred['task']}"
+    if made_for := preferred_task(config.tree, config.task.option):
+        return f"Use {made_for}"
     sides = (getattr(module, "usual_side", None) for network in networks.values() for module in network.modules())
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:

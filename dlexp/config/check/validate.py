@@ -179,7 +179,9 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
         # A model has one problem, that of its inputs; task and loss have one remedy, which is given once.
         if given and (wanted := misfit(tree[group], group, aspect, given)) and (group != "model" or group not in said):
             rule = rule_of_kinds(wanted, given, str(choices.get("data")), group, aspect)
-            remedy = "" if group != "model" and aspect in said else remedy_of_kinds(tree, group, wanted, aspect)
+            told = group != "model" and aspect in said
+            task = str(choices.get("task"))
+            remedy = "" if told else remedy_of_kinds(tree, group, wanted, aspect, task)
             said |= {group} if group == "model" else {aspect}
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     # A loss for other targets than those of the data is reported above.
