@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlexp.cli import completion
 from dlexp.cli import options as given
 from dlexp.cli.argv import CommonOptions, common_options
 from dlexp.cli.fast_typer import PlainGroup
