@@ -16,7 +16,6 @@ from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import Problem
 from dlexp.text.quoting import setting
 
-
 _NAMED = 2  # values in a remedy
 
 
@@ -35,7 +34,10 @@ def effect_problems(
     """
     preferred = tree["model"].get(PREFERS) or {}
     for group in COMPONENTS:
-        fields, usual = catalog.fields(group), catalog.keys(group, choices[group])
+        option = choices.get(group, "")
+        if option not in catalog.options(group):  # of a saved run whose files are elsewhere
+            continue
+        fields, usual = catalog.fields(group), catalog.keys(group, option)
         for key, field in fields.items():
             value, path = tree[group].get(key, ABSENT), f"{group}.{key}"
             if not field.needs or key not in usual or value == preferred.get(path, ABSENT):
