@@ -42,14 +42,14 @@ class RecurrentNetwork(Layer):
         output_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.vectors, self.layers, self.pooling, self.output = vectors, list(layers), pooling, output
-        self.between = [Dropout(dropout) for _ in self.layers[1:]]
+        self.vectors, self.stack, self.pooling, self.output = vectors, list(layers), pooling, output
+        self.between = [Dropout(dropout) for _ in self.stack[1:]]
         self.output_dropout = Dropout(output_dropout)
 
     def children(self) -> dict[str, Layer]:
         """All layers in the order in which they are run, named as in dlexp's own recurrent networks."""
         found: dict[str, Layer] = {} if self.vectors is None else {"vectors": self.vectors}
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.stack):
             found |= {f"between.{number - 1}": self.between[number - 1]} if number else {}
             found[f"layers.{number}.ahead.layer" if isinstance(layer, Recurrent) else f"layers.{number}"] = layer
         found |= {} if self.pooling is None else {"pooling": self.pooling}
@@ -58,7 +58,7 @@ class RecurrentNetwork(Layer):
     def forward(self, x: Array, *lengths: Array) -> Array:
         """-> (B, O) or (B, T, O)."""
         x = x if self.vectors is None else self.vectors.forward(x)
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.stack):
             x = layer.forward(self.between[number - 1].forward(x) if number else x, *lengths)
         if self.pooling is not None:
             x = self.pooling.forward(x, *lengths)
@@ -69,7 +69,7 @@ class RecurrentNetwork(Layer):
         dx = self.output_dropout.backward(self.output.backward(dy))
         if self.pooling is not None:
             dx = self.pooling.backward(dx)
-        for number, layer in reversed([*enumerate(self.layers)]):
+        for number, layer in reversed([*enumerate(self.stack)]):
             dx = layer.backward(dx)
             dx = self.between[number - 1].backward(dx) if number else dx
         return dx if self.vectors is None else self.vectors.backward(dx)
