@@ -13,6 +13,7 @@ from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
+from dlexp.assemble.numpy_networks import device_of, refuse_beside_numpy
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
@@ -34,7 +35,7 @@ from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
 from dlexp.optim.freezing import Freezing, freezing
-from dlexp.runtime.device import select_device, set_deterministic
+from dlexp.runtime.device import set_deterministic
 from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import MachineSetting
@@ -122,7 +123,7 @@ def assemble(
     Raises ConfigError for incompatible components, DataError for data that cannot be used.
     """
     check_nodes(config, trusted)
-    device = select_device(config.trainer.device)
+    device = device_of(config)
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
     _check_kinds(config, bundle.spec)
@@ -130,7 +131,9 @@ def assemble(
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
-    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task).to(device)
+    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task)
+    refuse_beside_numpy(config, networks, device)
+    networks = networks.to(device)
     metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
@@ -313,7 +316,7 @@ def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, netw
 
     Raises ConfigError if the networks, the loss or the task cannot process the samples.
     """
-    device = select_device(config.trainer.device)
+    device = device_of(config)
     two = torch.arange(min(2, len(bundle.splits["val"])))
     few = EvalBatches(bundle.with_split_subset("val", two), "val", 2, device)
     wanted = config.trainer.precision

@@ -31,9 +31,7 @@ class BatchNorm(Layer):
 
     settings: ClassVar[tuple[str, ...]] = ("momentum",)
 
-    def __init__(
-        self, features: int, eps: float = 1e-5, momentum: float | None = 0.1, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, features: int, eps: float = 1e-5, momentum: float | None = 0.1, dtype: str = "float32") -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
         self.parameters = {"weight": np.ones(features, dtype), "bias": np.zeros(features, dtype)}

@@ -7,6 +7,7 @@ too, so that all that asks for its kind, its sizes or its initialization finds t
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from dlexp.errors import DlexpError
 from dlexp.networks.multiply_adds import add_products
+from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.dropout import DrawnMasks
 from dlexp.scratch.layer import Array, Layer
 
@@ -29,6 +31,10 @@ class NumpyModule(nn.Module):
     Attributes:
         layer: The layer.
     """
+
+    computes_in_numpy = True
+    layer: Layer
+    _parts: list[tuple[nn.Module, Layer]]
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -116,6 +122,26 @@ def bridged(layer: Layer, twin: nn.Module) -> NumpyModule:
     module.__dict__.update(twin.__dict__)
     module._take(layer)
     return module
+
+
+def in_torch(network: nn.Module) -> nn.Module:
+    """Return a network like `network` of the layers of torch that its layers in NumPy stand for, with the same weights.
+
+    It is a copy; a network that does not compute in NumPy is returned itself. Raises DlexpError for a layer that stands
+    for none.
+    """
+    if not computes_in_numpy(network):
+        return network
+    found = copy.deepcopy(network)
+    for name, module in found.named_modules():
+        if isinstance(module, NumpyModule):
+            kind = next((base for base in type(module).__bases__ if base not in (NumpyModule, nn.Module)), None)
+            if kind is None:
+                rule = f"layer {name} is computed in NumPy, and torch has no layer of its kind"
+                raise DlexpError(rule, code="not-supported")
+            module.__class__ = kind
+            del module.__dict__["layer"], module.__dict__["_parts"]
+    return found
 
 
 @cache
