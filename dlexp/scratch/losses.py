@@ -34,7 +34,7 @@ def softmax_cross_entropy(logits: Array, classes: Array) -> tuple[float, Array]:
 def sigmoid_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
     """-t log s(z) - (1 - t) log s(-z), in nats, with the derivative s(z) - t.
 
-    It equals max(z, 0) - z t + log(1 + exp(-|z|)), which neither overflows nor takes the logarithm of 0. A network whose
+    It equals max(z, 0) - z t + log(1 + exp(-|z|)), which neither overflows nor takes the log of 0. A network whose
     last derivative is a - t, with a = s(z), learns this loss, not the squared error (a - t)^2, whose derivative by z is
     2 (a - t) a (1 - a).
 
