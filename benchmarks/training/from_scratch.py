@@ -2,7 +2,8 @@
 
     python -m benchmarks.training.from_scratch [--updates 200] [--rows mlp cnn ...]
 
-Both begin with the same weights, read the same batches and draw the same dropout, in fp32 on one thread, and take turns.
+Both begin with the same weights, read the same batches and draw the same dropout, in fp32 on one thread, and take
+turns.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _LINES = "data=docstrings data.min_texts=300"
 # Name: the options in NumPy and in torch, and the words of both.
 ROWS = {
     "mlp": (("numpy_mlp", "mlp"), "data=digits model.norm=none model.dropout=0.2"),
-    "cnn": (("numpy_cnn", "simple_cnn"), "data=digits model.channels=[16,32] model.fc=64 model.norm=none model.dropout=0"),
+    "cnn": (
+        ("numpy_cnn", "simple_cnn"),
+        "data=digits model.channels=[16,32] model.fc=64 model.norm=none model.dropout=0",
+    ),
     "rnn": (("numpy_rnn", "rnn"), "data=adding data.num_samples=2000 model.units=32 trainer.clip_norm=1"),
     "lstm": (
         ("numpy_lstm", "lstm"),

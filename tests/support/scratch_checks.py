@@ -37,7 +37,9 @@ def assert_close(found: Array, expected: Array, limit: float) -> None:
 def assert_like_torch(layer: Layer, function: TorchFunction, x: Array, *others: Array) -> None:
     """Outputs and all gradients to 1e-10 in float64, and types are kept."""
     inputs = torch.from_numpy(x.copy())
-    leaves = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in layer.named("parameters").items()}
+    leaves = {
+        name: torch.from_numpy(array.copy()).requires_grad_() for name, array in layer.named("parameters").items()
+    }
     if inputs.is_floating_point():
         leaves = {"": inputs.requires_grad_(), **leaves}
     expected = function(inputs, {name: leaf for name, leaf in leaves.items() if name}, *map(torch.from_numpy, others))

@@ -2,8 +2,8 @@
 
 What is called convolution in the field is a cross-correlation: the kernel is not turned round.
 
-Symbols: B samples, C channels of the input, H and W height and width in pixels, F filters, K side of a kernel, S stride,
-P and Q rows and columns of the output.
+Symbols: B samples, C channels of the input, H and W height and width in pixels, F filters, K side of a kernel, S
+stride, P and Q rows and columns of the output.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dlexp.scratch.layer import Array, Layer
 class Conv2d(Layer):
     """y[b, f, p, q] = bias[f] + sum over c, i, j of weight[f, c, i, j] * x[b, c, S p + i, S q + j].
 
-    Forward, the K x K windows of all images are laid out as the columns of a matrix (C K K, B P Q), and one product with
-    the filters (F, C K K) gives all outputs (Chellapilla et al. 2006, https://inria.hal.science/inria-00112631).
+    Forward, the K x K windows of all images are laid out as the columns of a matrix (C K K, B P Q), and one product
+    with the filters (F, C K K) gives all outputs (Chellapilla et al. 2006, https://inria.hal.science/inria-00112631).
     Backward, with dy as a matrix (F, B P Q): d weight = dy columns', d columns = weight' dy, and d x is the sum of the
     windows where they came from. Weight (F, C, K, K), bias (F,), as of torch's `nn.Conv2d`.
 

@@ -42,8 +42,8 @@ def attention_gradients(
 ) -> tuple[Array, Array, Array]:
     """The gradients of queries, keys and values, of the weights that were returned and of dy (..., Q, E).
 
-    dV = W' dy and dW = dy V'; through the softmax dS = W * (dW - the sums of W * dW by row); then dQ = dS K / sqrt(E) and
-    dK = dS' Q / sqrt(E).
+    dV = W' dy and dW = dy V'; through the softmax dS = W * (dW - the sums of W * dW by row); then dQ = dS K / sqrt(E)
+    and dK = dS' Q / sqrt(E).
     """
     of_weights = dy @ values.swapaxes(-2, -1)
     mean = (weights * of_weights).sum(-1, keepdims=True)
@@ -66,9 +66,7 @@ class MultiHeadAttention(Layer):
     Raises ValueError where the heads do not divide D.
     """
 
-    def __init__(
-        self, size: int, heads: int, rng: np.random.Generator | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, size: int, heads: int, rng: np.random.Generator | None = None, dtype: str = "float32") -> None:
         super().__init__()
         if size % heads:
             raise ValueError(f"a size of {size} must be a multiple of the number of heads, got {heads}")

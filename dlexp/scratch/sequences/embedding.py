@@ -22,9 +22,7 @@ class Embedding(Layer):
         dtype: Type of the weight.
     """
 
-    def __init__(
-        self, tokens: int, size: int, rng: np.random.Generator | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, tokens: int, size: int, rng: np.random.Generator | None = None, dtype: str = "float32") -> None:
         super().__init__()
         drawn = np.zeros((tokens, size)) if rng is None else rng.normal(size=(tokens, size))
         self.parameters = {"weight": drawn.astype(dtype)}

@@ -33,9 +33,7 @@ class Recurrent(Layer):
 
     gates: ClassVar[int]  # G
 
-    def __init__(
-        self, inputs: int, units: int, rng: np.random.Generator | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, inputs: int, units: int, rng: np.random.Generator | None = None, dtype: str = "float32") -> None:
         super().__init__()
         self.units, rows, bound = units, self.gates * units, 1 / sqrt(units)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih_l0": (rows, inputs), "weight_hh_l0": (rows, units)}

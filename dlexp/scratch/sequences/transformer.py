@@ -37,7 +37,10 @@ class FeedForward(Layer):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
-        self.expand, self.contract = Dense(size, hidden, rng=rng, dtype=dtype), Dense(hidden, size, rng=rng, dtype=dtype)
+        self.expand, self.contract = (
+            Dense(size, hidden, rng=rng, dtype=dtype),
+            Dense(hidden, size, rng=rng, dtype=dtype),
+        )
         self.activation, self.dropout = activation or Relu(), Dropout(p)
 
     def children(self) -> dict[str, Layer]:

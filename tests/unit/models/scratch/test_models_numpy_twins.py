@@ -32,7 +32,11 @@ CODER = {"max_length": 6, "token": 8, "heads": 2, "blocks": 2, "ffn": "relu"}
 CASES: dict[str, tuple[Builder, Builder, dict[str, Any]]] = {
     "cnn": (numpy_cnn, simple_cnn, {**IMAGES, "dropout": 0.3}),
     "cnn, average pooling, batch norm": (numpy_cnn, simple_cnn, {**IMAGES, "pool": "average", "norm": "batch"}),
-    "cnn, norm after tanh": (numpy_cnn, simple_cnn, {**IMAGES, "norm": "batch", "norm_place": "after", "activation": "tanh"}),
+    "cnn, norm after tanh": (
+        numpy_cnn,
+        simple_cnn,
+        {**IMAGES, "norm": "batch", "norm_place": "after", "activation": "tanh"},
+    ),
     "cnn, one pixel": (numpy_cnn, simple_cnn, {**IMAGES, "channels": (3,) * 5, "init": "auto", "activation": "elu"}),
     "rnn": (numpy_rnn, rnn, {**TOKENS, "token": 5, "units": 4, "pooling": "last"}),
     "rnn of series": (numpy_rnn, rnn, {**SERIES, "units": 4, "layers": 2, "recurrent_init": "orthogonal"}),
@@ -189,7 +193,12 @@ def losses(words: str, updates: int) -> list[float]:
 
 
 CURVES = {
-    "cnn": ("numpy_cnn", "simple_cnn", "data=digits model.channels=[8] model.fc=32 model.norm=none model.dropout=0.2", 40),
+    "cnn": (
+        "numpy_cnn",
+        "simple_cnn",
+        "data=digits model.channels=[8] model.fc=32 model.norm=none model.dropout=0.2",
+        40,
+    ),
     "lstm": (
         "numpy_lstm",
         "lstm",
