@@ -129,7 +129,7 @@ def numpy_transformer(
     twin = transformer_encoder(**locals())
     vectors = Dense(in_channels, token) if vocabulary_size is None and in_channels else None
     is_first = norm_place == "before"
-    hidden = twin.stack.layers[0].ffn.contract.in_features
+    hidden = max(1, int(token * ffn_factor))
     stack = [
         transformer_block(token, heads, hidden, activation=_FFN[ffn](), is_norm_first=is_first, p=dropout)
         for _ in range(blocks)

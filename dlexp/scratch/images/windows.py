@@ -21,7 +21,7 @@ def windows(x: Array, size: int, stride: int) -> Array:
     height, width = x.shape[-2:]
     if size > min(height, width):
         raise ValueError(f"a window of {size}x{size} does not fit into {height}x{width} pixels. Use a smaller window")
-    view: Array = sliding_window_view(x, (size, size), axis=(-2, -1))  # type: ignore[call-overload]
+    view: Array = sliding_window_view(x, (size, size), axis=(-2, -1))
     return view[..., ::stride, ::stride, :, :]
 
 

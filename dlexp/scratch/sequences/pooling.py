@@ -49,12 +49,15 @@ class SequencePooling(Layer):
         """How much each number counts, (B, T, H) or (B, T, 1): d y / d x."""
         own = kept.sum(1, keepdims=True)  # (B, 1)
         if self.kind == "mean":
-            return (kept / np.maximum(own, 1))[..., None]
+            mean: Array = kept / np.maximum(own, 1)
+            return mean[..., None]
         if self.kind in ("last", "final"):
-            places = np.arange(x.shape[1])
-            found: Array = np.repeat((places == own - 1)[..., None], x.shape[2], -1)
+            places = np.broadcast_to(np.arange(x.shape[1]), kept.shape)
+            is_last: Array = places == own - 1
+            found: Array = np.repeat(is_last[..., None], x.shape[2], -1)
             if self.kind == "final" and self.has_two_directions:
-                found[..., x.shape[2] // 2 :] = ((places == 0) & kept)[..., None]
+                is_first: Array = (places == 0) & kept
+                found[..., x.shape[2] // 2 :] = is_first[..., None]
             return found
         shares = np.zeros(x.shape, bool)
         if x.shape[1]:

@@ -34,7 +34,8 @@ def convolutions(draw: st.DrawFn) -> tuple[Conv2d, tuple[int, ...]]:
 def test_a_convolution_is_its_loops(case: tuple[Conv2d, tuple[int, ...]]) -> None:
     layer, shape = case
     x = random(shape)
-    expected = convolution_by_loops(x, *layer.parameters.values(), layer.stride, layer.padding)
+    weight, bias = layer.parameters.values()
+    expected = convolution_by_loops(x, weight, bias, layer.stride, layer.padding)
     np.testing.assert_allclose(layer.forward(x), expected, rtol=1e-12, atol=1e-12)
     if layer.padding == "same":
         assert expected.shape[2:] == tuple(-(-length // layer.stride) for length in shape[2:])
