@@ -29,7 +29,7 @@ def numerical_derivative(function: Callable[[], float], w: Array) -> Array:
         raise ValueError(f"numerical derivatives require float64, got {w.dtype}")
     found = np.empty_like(w)
     for place in np.ndindex(w.shape):
-        value = w[place]
+        value = float(w[place])
         step = _STEP * max(1.0, abs(value))
         w[place] = value + step
         above = function()

@@ -117,7 +117,8 @@ def bridged(layer: Layer, twin: nn.Module) -> NumpyModule:
 
     Raises ValueError if the names differ.
     """
-    kind = _kind_of(type(twin))
+    kind: Any = type(twin)  # mypy takes a class of modules for unhashable
+    kind = _kind_of(kind)
     module: NumpyModule = kind.__new__(kind)
     module.__dict__.update(twin.__dict__)
     module._take(layer)

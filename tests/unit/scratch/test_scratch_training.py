@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,3 +141,14 @@ def test_the_package_loads_numpy_and_nothing_of_torch_or_dlexp_around_it() -> No
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[] set()"
+
+
+def test_the_programs_of_the_guide_do_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/guides/from-scratch.md").read_text(encoding="utf-8")
+    alone, own = (block.partition("```")[0] for block in page.split("```python\n")[1:])
+    exec(alone, {"__name__": "guide"})
+    assert capsys.readouterr().out.strip() in alone.splitlines()[-1]
+    exec(own, {"__name__": "guide"})
+    errors = ast.literal_eval(capsys.readouterr().out)
+    assert errors.keys() == {"a", "x"}
+    assert max(errors.values()) < 1e-6
