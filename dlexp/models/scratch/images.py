@@ -36,7 +36,7 @@ def numpy_cnn(
         channels: Output channels of each block (3x3 convolution, normalization, activation, 2x2 pooling).
         fc: Units of the hidden layer.
         activation: One of the activations that are written in NumPy.
-        norm: none or batch.
+        norm: none, batch or layer.
         norm_place: before or after the activation.
         pool: max or average.
         dropout: Probability in [0, 1) that a unit of the hidden layer is zeroed in training.
@@ -45,7 +45,7 @@ def numpy_cnn(
     Raises ValueError for unknown names, for what is not written in NumPy, and for samples that are no images.
     """
     refuse_unwritten("activation", activation, ACTIVATIONS)
-    refuse_unwritten("norm", norm, ("none", "batch"))
+    refuse_unwritten("norm", norm, ("none", "batch", "layer"))
     twin = simple_cnn(
         input_shape=input_shape,
         num_outputs=num_outputs,

@@ -14,6 +14,7 @@ from dlexp.scratch.activations import Elu, Identity, LeakyRelu, Relu, Sigmoid, S
 from dlexp.scratch.dense import Dense, Flatten
 from dlexp.scratch.dropout import Dropout
 from dlexp.scratch.images.convolution import Conv2d
+from dlexp.scratch.images.normalization import MapNorm
 from dlexp.scratch.images.pooling import AveragePool2d, MaxPool2d
 from dlexp.scratch.layer import Layer
 from dlexp.scratch.normalization import BatchNorm, LayerNorm
@@ -26,6 +27,13 @@ def convolution(layer: nn.Conv2d) -> Conv2d:
         raise ValueError("a convolution in NumPy has a bias, no groups, no dilation, and zeros around the image")
     kernel, stride = _side(layer.kernel_size), _side(layer.stride)
     return Conv2d(layer.in_channels, layer.out_channels, kernel, stride=stride, padding=padding)
+
+
+def map_norm(layer: nn.GroupNorm) -> MapNorm:
+    """Normalization of all maps of a sample. Raises ValueError for more groups than one."""
+    if layer.num_groups != 1:
+        raise ValueError(f"a normalization of groups is written in NumPy for one group, got {layer.num_groups}")
+    return MapNorm(layer.num_channels, layer.eps)
 
 
 def _side(size: int | tuple[int, ...]) -> int:
@@ -44,6 +52,7 @@ LAYERS: Mapping[type[nn.Module], Callable[[Any], Layer]] = {
     nn.Conv2d: convolution,
     nn.MaxPool2d: lambda layer: MaxPool2d(_side(layer.kernel_size), _side(layer.stride)),
     nn.AvgPool2d: lambda layer: AveragePool2d(_side(layer.kernel_size), _side(layer.stride)),
+    nn.GroupNorm: map_norm,
     nn.BatchNorm2d: lambda layer: BatchNorm(layer.num_features, layer.eps, layer.momentum),
     nn.BatchNorm1d: lambda layer: BatchNorm(layer.num_features, layer.eps, layer.momentum),
     nn.LayerNorm: lambda layer: LayerNorm(layer.normalized_shape[-1], layer.eps),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scratch_checks import assert_float32, assert_like_torch, assert_numerical, random, with_random_parameters
 
 from dlexp.scratch.images.convolution import Conv2d, convolution_by_loops
+from dlexp.scratch.images.normalization import MapNorm
 from dlexp.scratch.images.pooling import AveragePool2d, MaxPool2d
 from dlexp.scratch.layer import Layer
 
@@ -75,6 +76,22 @@ def test_pooling_is_that_of_torch(size: int, stride: int, samples: int, height: 
 def test_gradients_of_pooling_are_the_numerical_ones(layer: Layer) -> None:
     assert_numerical(layer, random((3, 2, 7, 6)), entries=40)
     assert_float32(layer, random((3, 2, 7, 6)))
+
+
+@few
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+def test_normalization_of_maps_is_that_of_torch(samples: int, channels: int, height: int, width: int) -> None:
+    if channels * height * width == 1:
+        width += 1  # one number has no variance
+    layer = with_random_parameters(MapNorm(channels))
+    x = random((samples, channels, height, width))
+    assert_like_torch(layer, lambda x, own: F.group_norm(x, 1, own["weight"], own["bias"]), x)
+
+
+def test_gradients_of_normalization_are_the_numerical_ones() -> None:
+    layer = with_random_parameters(MapNorm(3))
+    assert_numerical(layer, random((4, 3, 3, 2)))
+    assert_float32(layer, random((4, 3, 3, 2)))
 
 
 def test_windows_do_not_overlap_unless_asked_to() -> None:

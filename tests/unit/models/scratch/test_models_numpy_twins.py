@@ -37,6 +37,7 @@ CASES: dict[str, tuple[Builder, Builder, dict[str, Any]]] = {
         simple_cnn,
         {**IMAGES, "norm": "batch", "norm_place": "after", "activation": "tanh"},
     ),
+    "cnn, layer norm": (numpy_cnn, simple_cnn, {**IMAGES, "norm": "layer"}),
     "cnn, one pixel": (numpy_cnn, simple_cnn, {**IMAGES, "channels": (3,) * 5, "init": "auto", "activation": "elu"}),
     "rnn": (numpy_rnn, rnn, {**TOKENS, "token": 5, "units": 4, "pooling": "last"}),
     "rnn of series": (numpy_rnn, rnn, {**SERIES, "units": 4, "layers": 2, "recurrent_init": "orthogonal"}),
