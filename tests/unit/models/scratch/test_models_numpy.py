@@ -267,7 +267,13 @@ def test_an_epoch_of_numpy_is_that_of_torch(optim: str) -> None:
     """
     norm = "batch" if optim == "sgd" else "layer"
     own = {"sgd": "numpy_momentum"}.get(optim, f"numpy_{optim}")
-    words = ["data.batch_size=8", "optim.weight_decay=1e-3", "trainer.clip_norm=1", "optim.lr=0.01", f"model.norm={norm}"]
+    words = [
+        "data.batch_size=8",
+        "optim.weight_decay=1e-3",
+        "trainer.clip_norm=1",
+        "optim.lr=0.01",
+        f"model.norm={norm}",
+    ]
     losses, metrics = course("model=mlp", f"optim={optim}", *words)
     found, its = course("model=numpy_mlp", f"optim={own}", *words)
     assert len(losses) > 10
