@@ -65,7 +65,7 @@ class Recurrent(Layer):
         outputs = kept["outputs"]
         for t in range(positions):
             outputs[t + 1] = self.step(t, products[t] + outputs[t] @ of_state.T, kept)
-        self.saved = {"x": flat, "own": own, "kept": kept}
+        self.saved = {"x": flat, "own": own, **kept}
         self.multiply_adds = len(flat) * (of_input.size + of_state.size)
         y: Array = (outputs[1:] * own).transpose(1, 0, 2)
         return y
@@ -73,7 +73,7 @@ class Recurrent(Layer):
     def backward(self, dy: Array) -> Array:
         """(B, T, H) -> (B, T, D): backpropagation through time, from the last position to the first (Werbos 1990)."""
         of_input, of_state, *_ = self.parameters.values()
-        flat, kept = self.saved["x"], dict(self.saved["kept"])
+        flat, kept = self.saved["x"], dict(self.saved)
         dh = dy.transpose(1, 0, 2) * self.saved["own"]
         products = np.zeros((*dh.shape[:2], len(of_state)), dy.dtype)
         later = np.zeros(dh.shape[1:], dy.dtype)  # of h_t, by the positions behind it

@@ -23,6 +23,7 @@ from dlexp.models.scratch.bridge import NumpyModule
 from dlexp.models.scratch.images import numpy_cnn
 from dlexp.models.scratch.sequences import numpy_lstm, numpy_rnn, numpy_transformer
 from dlexp.models.transformer.encoder import transformer_encoder
+from dlexp.networks.inspection.outputs import innermost, layers_of, recording
 
 Builder = Callable[..., nn.Module]
 IMAGES = {"input_shape": (2, 9, 8), "num_outputs": 3, "channels": (4, 6), "fc": 12, "dropout": 0.0}
@@ -161,6 +162,20 @@ def test_what_only_looks_at_a_network_still_can() -> None:
     for name in maps:
         assert_same(maps[name], expected[name])
     assert bool(both("lstm by position")[0].is_causal)
+
+
+def test_maps_and_filters_of_a_cnn_can_be_looked_at() -> None:
+    network, twin = (each.eval() for each in both("cnn"))
+    shapes = []
+    for each in (network, twin):
+        layers = innermost(layers_of(nn.ModuleDict({"model": each})))
+        found: dict[str, tuple[int, ...]] = {}
+        with recording(layers, lambda name, _, output, own=found: own.setdefault(name, tuple(output.shape))):  # type: ignore[misc]
+            each(*inputs_of("cnn"))
+        assert found.keys() == layers.keys()
+        shapes.append(found)
+        assert isinstance(layers["0"], nn.Conv2d)  # whose weights are the filters
+    assert shapes[0] == shapes[1] and len(shapes[0]) > 8
 
 
 @pytest.mark.parametrize(
