@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from dlexp.networks.multiply_adds import add_products
 from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.dropout import DrawnMasks
 from dlexp.scratch.layer import Array, Layer
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class NumpyModule(nn.Module):
@@ -147,6 +149,17 @@ def in_torch(network: nn.Module) -> nn.Module:
             module.__class__ = kind
             del module.__dict__["layer"], module.__dict__["_parts"]
     return found
+
+
+def layer_by_layer(network: Network) -> Network:
+    """Return `network` for what looks at its layers, which are called one by one.
+
+    Where NumPy computes several layers as one function, such as those of a recurrent network, it is a copy of the
+    layers of torch that they stand for (`in_torch`), with the same weights; any other network is returned itself.
+    """
+    whole = (m for m in network.modules() if isinstance(m, NumpyModule) and any(True for _ in m.children()))
+    has_twins = any(len(type(module).__bases__) > 1 for module in whole)
+    return cast(Network, in_torch(network)) if has_twins else network
 
 
 @cache

@@ -19,7 +19,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.recurrent.builders import lstm, rnn
-from dlexp.models.scratch.bridge import NumpyModule
+from dlexp.models.scratch.bridge import NumpyModule, layer_by_layer
 from dlexp.models.scratch.images import numpy_cnn
 from dlexp.models.scratch.sequences import numpy_lstm, numpy_rnn, numpy_transformer
 from dlexp.models.transformer.encoder import transformer_encoder
@@ -176,6 +176,22 @@ def test_maps_and_filters_of_a_cnn_can_be_looked_at() -> None:
         shapes.append(found)
         assert isinstance(layers["0"], nn.Conv2d)  # whose weights are the filters
     assert shapes[0] == shapes[1] and len(shapes[0]) > 8
+
+
+@pytest.mark.parametrize("case", ["lstm, two directions", "transformer"])
+def test_the_layers_of_a_network_that_is_computed_as_a_whole_can_be_looked_at(case: str) -> None:
+    """By those of torch, of the same weights."""
+    network, twin = (each.eval() for each in both(case))
+    seen = layer_by_layer(nn.ModuleDict({"model": network}))
+    assert type(seen["model"]) is type(twin)
+    layers = innermost(layers_of(seen))
+    found: dict[str, Tensor] = {}
+    with recording(layers, lambda name, _, output: found.setdefault(name, output)):
+        y = seen["model"](*inputs_of(case))
+    assert_same(y, network(*inputs_of(case)))
+    assert len(found) > 4
+    cnn = both("cnn")[0]
+    assert layer_by_layer(cnn) is cnn  # its layers are called one by one
 
 
 @pytest.mark.parametrize(
