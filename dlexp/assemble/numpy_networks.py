@@ -23,19 +23,19 @@ def refuse_beside_numpy(config: RunConfig, networks: nn.Module, device: torch.de
     """Raise ConfigError with all settings that a network in NumPy cannot follow."""
     if not computes_in_numpy(networks):
         return
-    trainer, who = config.trainer, f"model={config.model.option} computes in NumPy"
+    trainer = config.trainer
     problems = []
 
     def refuse(key: str, value: object, reason: str, remedy: str) -> None:
-        rule = f"cannot be combined with a network in NumPy: {who}, {reason}"
+        rule = f"cannot be combined with model={config.model.option}, which computes in NumPy{reason}"
         given = str(value).lower() if isinstance(value, bool) else str(value)
         problems.append(Problem(f"trainer.{key}", given, rule, remedy, code="cannot-combine"))
 
     if device.type != "cpu":
-        refuse("device", trainer.device, "which runs on the CPU", "Set trainer.device=cpu")
+        refuse("device", trainer.device, " on the CPU", "Set trainer.device=cpu")
     if trainer.precision in ("bf16", "fp16"):
-        refuse("precision", trainer.precision, "which has no such numbers", "Set trainer.precision=fp32")
+        refuse("precision", trainer.precision, ", which has no such numbers", "Set trainer.precision=fp32")
     if trainer.compile not in (False, "auto"):
-        refuse("compile", trainer.compile, "which torch cannot compile", "Set trainer.compile=false")
+        refuse("compile", trainer.compile, ", which torch cannot compile", "Set trainer.compile=false")
     if problems:
         raise ConfigError(problems)

@@ -34,11 +34,12 @@ def simple_cnn(
     activation: str = "relu",
     norm: str = "none",
     norm_place: str = "before",
+    pool: str = "max",
     dropout: float = 0.5,
     conv_dropout: float = 0.0,
     init: str = "default",
 ) -> nn.Sequential:
-    """3x3 convolutions with 2x2 max pooling, then one hidden layer: (B, C, H, W) -> (B, O).
+    """3x3 convolutions with 2x2 pooling, then one hidden layer: (B, C, H, W) -> (B, O).
 
     1,147,466 parameters for (3, 32, 32) and ten classes. Feature maps of one pixel are not pooled further, so that
     images of any size are supported.
@@ -47,10 +48,13 @@ def simple_cnn(
         channels: Output channels of each block (convolution, normalization, activation, pooling).
         fc: Units of the hidden layer.
         norm_place: Position of the normalization: before or after the activation.
+        pool: max or average, 2x2.
         dropout: Probability in [0, 1) that a unit of the hidden layer is zeroed in training.
         conv_dropout: Probability in [0, 1) that a feature map is zeroed after each block in training.
         init: Initialization, as in dlexp.models.initialization.
     """
+    if pool not in ("max", "average"):
+        raise ValueError(f"unknown pool={pool!r}; available: max, average")
     in_channels, height, width = image_shape("simple_cnn", input_shape)
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise([in_channels, *channels]):
@@ -58,7 +62,7 @@ def simple_cnn(
         layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1)]
         layers += place_norm(norm_place, norm_2d(norm, fan_out), activation_of(activation))
         if min(height, width) >= 2:
-            layers.append(nn.MaxPool2d(2))
+            layers.append(nn.MaxPool2d(2) if pool == "max" else nn.AvgPool2d(2))
             height, width = height // 2, width // 2
         layers += dropout_of("channel", conv_dropout)
     last = channels[-1] if channels else in_channels

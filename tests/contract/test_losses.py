@@ -46,6 +46,7 @@ CHANGES: dict[str, dict[str, list[str]]] = {
     "focal_binary": {"gamma": ["1"], "alpha": ["0.5"]},
     "hinge": {"margin": ["2"], "power": ["2"]},
     "multi_margin": {"margin": ["2"], "power": ["2"]},
+    "perceptron": {},
     "mse": {},
     "mae": {},
     "smooth_l1": {"beta": ["0.3"]},
@@ -85,7 +86,7 @@ def test_every_key_of_every_loss_is_listed_here() -> None:
     written = {option: set(CATALOG.keys("loss", option)) - {"class_weights"} for option in CATALOG.options("loss")}
     assert written.pop("none") == set()
     assert {option: set(keys) for option, keys in CHANGES.items()} == written
-    assert len(PAIRS) == 36
+    assert len(PAIRS) == 37
 
 
 @pytest.mark.parametrize(("option", "key"), PAIRS)
@@ -113,7 +114,9 @@ def test_class_weights_are_measured_on_the_training_split_alone() -> None:
     torch.testing.assert_close(weights, counts.sum() / (2 * counts), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize(("loss", "width"), [("bce", 1), ("focal_binary", 1), ("hinge", 1), ("multi_margin", 2)])
+@pytest.mark.parametrize(
+    ("loss", "width"), [("bce", 1), ("focal_binary", 1), ("hinge", 1), ("multi_margin", 2), ("perceptron", 1)]
+)
 def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width: int) -> None:
     built = small("data=breast_cancer", f"loss={loss}")
     assert list(built.networks["model"].parameters())[-1].shape == (width,)

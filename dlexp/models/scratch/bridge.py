@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from dlexp.networks.multiply_adds import add_products
 from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.dropout import DrawnMasks
 from dlexp.scratch.layer import Array, Layer
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class NumpyModule(nn.Module):
@@ -83,10 +86,11 @@ class _InNumpy(torch.autograd.Function):
     def forward(ctx: Any, module: NumpyModule, others: list[Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
         module.bind()
         y = module.layer.forward(x.detach().numpy(), *(other.numpy() for other in others))
-        ctx.module, ctx.kept = module, module.layer.take_saved()
+        ctx.module, ctx.saved = module, module.layer.take_saved()
+        arrays = _taken_arrays(ctx)
         ctx.products = sum(part.multiply_adds for _, part in module._parts)
         ctx.is_differentiable = x.is_floating_point()
-        ctx.save_for_backward(*parameters)
+        ctx.save_for_backward(*arrays, *parameters)
         add_products(ctx.products)
         return torch.from_numpy(y)
 
@@ -95,10 +99,12 @@ class _InNumpy(torch.autograd.Function):
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
             rule = f"{type(ctx.module).__name__} computes its gradient in NumPy, which has no second derivative"
             raise DlexpError(f"{rule}. Use the model of the same name without numpy_", code="not-supported")
-        _ = ctx.saved_tensors  # raises if a weight was changed since the forward pass
-        module, (dy,) = ctx.module, gradients
+        tensors = ctx.saved_tensors  # raises if a weight was changed since the forward pass
+        module, (dy,), saved = ctx.module, gradients, [dict(own) for own in ctx.saved]
+        for (number, name), tensor in zip(ctx.places, tensors, strict=False):
+            saved[number][name] = tensor.numpy()
         module.bind()
-        module.layer.put_saved(ctx.kept)
+        module.layer.put_saved(saved)
         dx = module.layer.backward(dy.numpy())
         own = [part.gradients[name] for _, part in module._parts for name in part.parameters]
         for _, part in module._parts:
@@ -145,6 +151,17 @@ def in_torch(network: nn.Module) -> nn.Module:
     return found
 
 
+def layer_by_layer(network: Network) -> Network:
+    """Return `network` for what looks at its layers, which are called one by one.
+
+    Where NumPy computes several layers as one function, such as those of a recurrent network, it is a copy of the
+    layers of torch that they stand for (`in_torch`), with the same weights; any other network is returned itself.
+    """
+    whole = (m for m in network.modules() if isinstance(m, NumpyModule) and any(True for _ in m.children()))
+    has_twins = any(len(type(module).__bases__) > 1 for module in whole)
+    return cast(Network, in_torch(network)) if has_twins else network
+
+
 @cache
 def _kind_of(torch_kind: Any) -> Any:
     """The class of modules that are a NumpyModule and a `torch_kind`."""
@@ -154,6 +171,22 @@ def _kind_of(torch_kind: Any) -> Any:
 def _own(module: nn.Module, part: Layer) -> dict[str, Tensor]:
     """The parameters of a layer itself, in its order, as those of its module."""
     return {name: cast(Tensor, module._parameters[name]) for name in part.parameters}
+
+
+def _taken_arrays(ctx: Any) -> list[Tensor]:
+    """Move what a call has saved to torch, which frees it after the backward pass, counts it, or computes it again.
+
+    Arrays that torch cannot take as they are stay in `ctx.saved`; `ctx.places` are those of the others.
+    """
+    ctx.places, found = [], []
+    for number, own in enumerate(ctx.saved):
+        for name, value in own.items():
+            if isinstance(value, np.ndarray) and value.flags.c_contiguous and value.flags.writeable:
+                ctx.places.append((number, name))
+                found.append(torch.from_numpy(value))
+    for number, name in ctx.places:
+        del ctx.saved[number][name]
+    return found
 
 
 def _drawn_mask(shape: tuple[int, ...], dtype: Any, p: float) -> Array:

@@ -10,14 +10,10 @@ from collections.abc import Sequence
 from torch import nn
 
 from dlexp.models.mlp import mlp, perceptron
-from dlexp.models.scratch.translation import in_numpy
+from dlexp.models.scratch.translation import ACTIVATIONS, in_numpy, refuse_unwritten
 
 __all__ = ["numpy_mlp", "numpy_perceptron"]
 
-_ACTIVATIONS = (
-    *("identity", "step", "sigmoid", "tanh", "relu", "leaky_relu", "leaky_relu_0.1", "leaky_relu_0.2"),
-    *("elu", "silu", "softmax"),
-)
 _NORMS = ("none", "batch", "layer")
 
 
@@ -59,9 +55,8 @@ def numpy_mlp(
 
     Raises ValueError for unknown names, and for what is not written in NumPy.
     """
-    for name, given, known in (("activation", activation, _ACTIVATIONS), ("norm", norm, _NORMS)):
-        if given not in known:
-            raise ValueError(f"{name}={given} is not written in NumPy; available: {', '.join(known)}")
+    refuse_unwritten("activation", activation, ACTIVATIONS)
+    refuse_unwritten("norm", norm, _NORMS)
     twin = mlp(
         input_shape=input_shape,
         num_outputs=num_outputs,

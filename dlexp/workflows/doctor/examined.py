@@ -38,6 +38,7 @@ from dlexp.diagnosis.measures.outputs import measure_outputs
 from dlexp.diagnosis.measures.updates import watch
 from dlexp.engine.evaluate import seeded
 from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course
+from dlexp.models.scratch.bridge import layer_by_layer
 from dlexp.networks.arithmetic import counted_arithmetic
 from dlexp.networks.inspection.outputs import as_found
 from dlexp.runtime.seed import kept_randomness, order
@@ -119,9 +120,9 @@ class Examined:
         smallest = min(end - start for start, end in bounds(count, size))
         sampled = Sampled(experiment.task, experiment.config.seed, self._training_batches(), smallest)
         parameters = measure_parameters(self.networks, sampled, self.initial, experiment.freezing.until)
-        layers, losses = measure_layers(self.networks, sampled), measure_losses(self.networks, sampled)
+        layers, losses = measure_layers(self._layers, sampled), measure_losses(self.networks, sampled)
         train, val = self._outputs("train"), self._outputs("val")
-        activations, memory = self._activations(sampled), measure_memory(self.networks, sampled)
+        activations, memory = self._activations(sampled), measure_memory(self._layers, sampled)
         return NetworkMeasure(layers, parameters, train, val, losses, activations, memory)
 
     def outcome(self, *, watches_units: bool) -> TrialMeasure:
@@ -134,9 +135,12 @@ class Examined:
 
     def _activations(self, sampled: Sampled) -> list[ActivationMeasure]:
         few = sum(map(len, sampled.batches)) < _LEAST_SAMPLED
-        return measure_activations(
-            self.networks, replace(sampled, batches=self._evaluated("train")) if few else sampled
-        )
+        return measure_activations(self._layers, replace(sampled, batches=self._evaluated("train")) if few else sampled)
+
+    @property
+    def _layers(self) -> nn.ModuleDict:
+        """The networks, whose layers are called one by one."""
+        return layer_by_layer(self.networks)
 
     def constant_loss(self) -> float | None:
         """The loss of the best equal outputs for the training samples that `measure` evaluates."""

@@ -13,6 +13,7 @@ from dlexp.metrics.reports.figures import Lines
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.models.recurrent.layers import recorded_states
 from dlexp.models.recurrent.network import RecurrentNetwork
+from dlexp.models.scratch.bridge import layer_by_layer
 from dlexp.networks.gradient_through_time import gradient_by_distance, reach
 from dlexp.types import Batch, Sequences, select
 
@@ -29,17 +30,18 @@ def with_gradient_through_time(report: Report, experiment: Experiment, split: st
 
     The network is not changed: no gradient is kept, and its layers run step by step in evaluation mode.
     """
-    network = next((m for m in experiment.networks.modules() if isinstance(m, RecurrentNetwork)), None)
+    networks = layer_by_layer(experiment.networks)
+    network = next((m for m in networks.modules() if isinstance(m, RecurrentNetwork)), None)
     if network is None or network.pooling is None:
         return report
     batch = _first(next(iter(experiment.split(split))))
     if not isinstance(batch.inputs, Sequences) or not int(batch.inputs.lengths.max()):
         return report
-    was_training = experiment.networks.training
-    experiment.networks.eval()
+    was_training = networks.training
+    networks.eval()
     with torch.enable_grad(), recorded_states() as directions:
-        loss = experiment.task.loss("train", dict(experiment.networks.items()), batch).value
-    experiment.networks.train(was_training)
+        loss = experiment.task.loss("train", dict(networks.items()), batch).value
+    networks.train(was_training)
     if not loss.requires_grad:  # every layer in front of the states is frozen, and so is what is behind them
         return report
     last = len(directions) - 1

@@ -22,6 +22,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.models.scratch.bridge import layer_by_layer
 from dlexp.networks.inspection.outputs import as_found
 from dlexp.runtime.seed import kept_randomness
 from dlexp.types import Batch
@@ -102,6 +103,7 @@ def load_run(
         except DlexpError as error:
             notes.append(f"the weights of the last epoch are unknown: {error}")
     load_eval_weights(run, experiment, checkpoint)
+    experiment = replace(experiment, networks=layer_by_layer(experiment.networks))
     return LoadedRun(run, experiment, initial, last, tuple(notes))
 
 

@@ -14,7 +14,7 @@ from dlexp.losses.arcface import AngularMargin
 from dlexp.losses.binary import BCE, BinaryFocal
 from dlexp.losses.classification import KL, NLL, CrossEntropy, Focal
 from dlexp.losses.embedding import Contrastive, Triplet
-from dlexp.losses.hinge import Hinge, MultiMargin
+from dlexp.losses.hinge import Hinge, MultiMargin, PerceptronCriterion
 from dlexp.losses.regression import MAE, MSE, Huber, MSEPlusMAE, Poisson, Quantile, SmoothL1
 
 SAMPLES = 8
@@ -275,6 +275,8 @@ CASES = [
     one("hinge two squared", Hinge(0.5, 2, "balanced", COUNTS2), balanced2(hinge(0.5, 2))),
     Case("hinge", Hinge(), mean_of(hinge(1.0, 1))),
     Case("hinge squared", Hinge(2.0, 2, W4, COUNTS4), weighed4(hinge(2.0, 2))),
+    one("perceptron two", PerceptronCriterion(), mean_of(hinge(0.0, 1))),
+    Case("perceptron", PerceptronCriterion(W4, COUNTS4), weighed4(hinge(0.0, 1))),
     Case("multi margin", MultiMargin(), mean_of(multi_margin(1.0, 1))),
     Case("multi margin squared", MultiMargin(2.0, 2, W4, COUNTS4), weighed4(multi_margin(2.0, 2))),
     value("mse", MSE(), lambda o, t: ((o - t) ** 2).mean()),
@@ -296,5 +298,6 @@ CASES = [
     pairs("arcface learned", LEARNED, angular(0.4, 6.0, True, LEARNED.directions)),
 ]  # fmt: skip
 SEEN = {"CrossEntropy": 5, "NLL": 2, "KL": 3, "Focal": 3, "BCE": 3, "BinaryFocal": 3, "Hinge": 4, "MultiMargin": 2,
+        "PerceptronCriterion": 2,
         "MSE": 1, "MAE": 1, "SmoothL1": 2, "Huber": 2, "MSEPlusMAE": 1, "Quantile": 2, "Poisson": 1,
         "Contrastive": 1, "Triplet": 2, "AngularMargin": 4}  # fmt: skip

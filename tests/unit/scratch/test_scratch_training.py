@@ -132,9 +132,9 @@ def test_a_hidden_layer_learns_xor_unless_it_begins_with_tiny_weights_and_steps(
 def test_the_package_loads_numpy_and_nothing_of_torch_or_dlexp_around_it() -> None:
     program = (
         "import importlib, pkgutil, sys, dlexp.scratch\n"
-        "names = [m.name for m in pkgutil.iter_modules(dlexp.scratch.__path__)]\n"
+        "names = [m.name for m in pkgutil.walk_packages(dlexp.scratch.__path__, 'dlexp.scratch.')]\n"
         "assert len(names) >= 8\n"
-        "for name in names: importlib.import_module(f'dlexp.scratch.{name}')\n"
+        "for name in names: importlib.import_module(name)\n"
         "own = [m for m in sys.modules if m.startswith('dlexp.') and not m.startswith('dlexp.scratch')]\n"
         "roots = {m.split('.')[0] for m in sys.modules} & {'torch', 'scipy', 'sklearn', 'pandas'}\n"
         "print(own, roots)"

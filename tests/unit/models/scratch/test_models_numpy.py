@@ -24,6 +24,7 @@ from dlexp.models.mlp import mlp
 from dlexp.models.scratch.bridge import NumpyModule, bridged, in_torch
 from dlexp.models.scratch.dense import numpy_mlp, numpy_perceptron
 from dlexp.models.scratch.translation import in_numpy
+from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.multiply_adds import counted_products
 from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.activations import Tanh
@@ -342,3 +343,18 @@ def test_an_optimizer_in_numpy_refuses_what_it_cannot_do() -> None:
     optimizer.step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_what_a_layer_saves_is_counted_and_recomputed_by_torch() -> None:
+    twin, network = twins(dropout=0.0)
+    sizes: list[list[int]] = []
+    for model in (twin, network):
+        sizes.append([])
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: (sizes[-1].append(t.numel()), t)[1], lambda t: t):
+            model(inputs())
+    assert sum(sizes[1]) > 100
+    assert sum(sizes[0]) / 2 < sum(sizes[1]) < sum(sizes[0]) * 2
+    expected = gradients(twin.train(), inputs())
+    networks = nn.ModuleDict({"model": network.train()})
+    assert recompute_activations(networks) >= 2
+    close(gradients(networks["model"], inputs()), expected)

@@ -1,0 +1,1 @@
+"""Layers of images, from scratch: convolution and pooling."""

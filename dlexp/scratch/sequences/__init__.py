@@ -1,0 +1,1 @@
+"""Layers of sequences, from scratch: vectors of tokens, recurrence, attention, pooling."""
