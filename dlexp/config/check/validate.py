@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.check.batch_size import effective_batch_problems
-from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
+from dlexp.config.check.combinations import (
+    effect_problems,
+    freezing_problems,
+    gradient_problems,
+    regularization_problems,
+)
 from dlexp.config.check.data_keys import (
     anomalies_problems,
     balance_problems,
@@ -16,7 +21,6 @@ from dlexp.config.check.data_keys import (
     split_problems,
     suspected_labels_problems,
 )
-from dlexp.config.check.effects import effect_problems
 from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
@@ -181,9 +185,9 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
         # A model has one problem, that of its inputs; task and loss have one remedy, which is given once.
         if given and (wanted := misfit(tree[group], group, aspect, given)) and (group != "model" or group not in said):
             rule = rule_of_kinds(wanted, given, str(choices.get("data")), group, aspect)
-            told = group != "model" and aspect in said
+            has_remedy = group != "model" and aspect in said
             task = str(choices.get("task"))
-            remedy = "" if told else remedy_of_kinds(tree, group, wanted, aspect, task)
+            remedy = "" if has_remedy else remedy_of_kinds(tree, group, wanted, aspect, task)
             said |= {group} if group == "model" else {aspect}
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     # A loss for other targets than those of the data is reported above.
