@@ -62,6 +62,5 @@ class SequencePooling(Layer):
         shares = np.zeros(x.shape, bool)
         if x.shape[1]:
             largest = np.where(kept[..., None], x, -np.inf).argmax(1)[:, None]
-            begun: Array = kept.any(1)
-            np.put_along_axis(shares, largest, begun[:, None, None], 1)
+            np.put_along_axis(shares, largest, (own > 0)[..., None], 1)
         return shares
