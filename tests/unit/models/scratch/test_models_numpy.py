@@ -135,7 +135,7 @@ def test_the_arrays_are_the_memory_of_the_parameters(change: str) -> None:
         network, other = network.double(), other.double()
         other.load_state_dict(network.state_dict())
     else:
-        given = dict(other.named_parameters())
+        given: dict[str, Tensor] = dict(other.named_parameters())
         found = torch.func.functional_call(network.eval(), given, (inputs(),))
         assert torch.allclose(found, other.eval()(inputs()), atol=1e-6)
         return
@@ -235,8 +235,9 @@ def test_a_layer_of_layers_is_a_module_of_modules() -> None:
     assert list(module.state_dict()) == ["scale", "left.weight", "left.bias", "right.weight", "right.bias"]
     x = torch.randn(3, 3).requires_grad_()
     y = module(x, factor, None)
-    left, right, scale = module.left, module.right, module.scale
-    expected = (F.linear(x, left.weight, left.bias) + F.linear(x, right.weight, right.bias)) * scale * factor[:, None]
+    own = dict(module.named_parameters())
+    sides = [F.linear(x, own[f"{side}.weight"], own[f"{side}.bias"]) for side in ("left", "right")]
+    expected = (sides[0] + sides[1]) * own["scale"] * factor[:, None]
     assert torch.allclose(y, expected, atol=1e-6)
     found = torch.autograd.grad(y.square().sum(), [x, *module.parameters()])
     wanted = torch.autograd.grad(expected.square().sum(), [x, *module.parameters()])
@@ -350,7 +351,12 @@ def test_what_a_layer_saves_is_counted_and_recomputed_by_torch() -> None:
     sizes: list[list[int]] = []
     for model in (twin, network):
         sizes.append([])
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: (sizes[-1].append(t.numel()), t)[1], lambda t: t):
+
+        def pack(tensor: Tensor) -> Tensor:
+            sizes[-1].append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             model(inputs())
     assert sum(sizes[1]) > 100
     assert sum(sizes[0]) / 2 < sum(sizes[1]) < sum(sizes[0]) * 2
