@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from statistics import median
 
@@ -91,6 +91,11 @@ class Side:
         return evaluate(own.task, own.networks, batches, own.precision, seed=own.config.seed).metrics
 
 
+def difference(curve: Sequence[float], other: Sequence[float]) -> float:
+    """The largest one of two curves, relative to the other."""
+    return max(abs(a - b) / abs(b) for a, b in zip(curve, other, strict=True))
+
+
 def compared(row: str, updates: int) -> str:
     """The line of a row."""
     options, words = ROWS[row]
@@ -100,10 +105,7 @@ def compared(row: str, updates: int) -> str:
         for side in sides if number % 2 else reversed(sides):
             side.update()
         moved.update()
-    apart, by_rounding = (
-        max(abs(a - b) / abs(b) for a, b in zip(side.losses, sides[1].losses, strict=True))
-        for side in (sides[0], moved)
-    )
+    apart, by_rounding = (difference(side.losses, sides[1].losses) for side in (sides[0], moved))
     times = [1e3 * median(side.seconds[updates // 10 :]) for side in sides]
     found = [side.metrics() for side in sides]
     metric = next(name for name in ("accuracy", "rmse", "mae") if name in found[0])
@@ -119,9 +121,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        "| row | curves apart, relative | torch beside itself | validation, NumPy and torch | NumPy, ms | torch, ms | ratio |"
-    )
+    print("| row | curves apart | torch beside itself | validation, NumPy and torch | NumPy, ms | torch, ms | ratio |")
     print("|---|---|---|---|---|---|---|")
     for row in given.rows:
         print(compared(row, given.updates), flush=True)
