@@ -162,7 +162,7 @@ def test_what_only_looks_at_a_network_still_can() -> None:
     for name in maps:
         assert_same(maps[name], expected[name])
     assert bool(both("lstm by position")[0].is_causal)
-    given = {**TOKENS, "num_outputs": 7, "units": 4, "layers": 2, "per_position": True, "dropout": 0.0}
+    given: dict[str, Any] = {**TOKENS, "num_outputs": 7, "units": 4, "layers": 2, "per_position": True, "dropout": 0.0}
     torch.manual_seed(0)
     language = numpy_lstm(**given).eval()
     values, lengths = inputs_of("lstm")
