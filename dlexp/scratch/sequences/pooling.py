@@ -52,7 +52,7 @@ class SequencePooling(Layer):
             mean: Array = kept / np.maximum(own, 1)
             return mean[..., None]
         if self.kind in ("last", "final"):
-            places = np.broadcast_to(np.arange(x.shape[1]), kept.shape)
+            places: Array = np.broadcast_to(np.arange(x.shape[1]), kept.shape)
             is_last: Array = places == own - 1
             found: Array = np.repeat(is_last[..., None], x.shape[2], -1)
             if self.kind == "final" and self.has_two_directions:
@@ -62,5 +62,5 @@ class SequencePooling(Layer):
         shares = np.zeros(x.shape, bool)
         if x.shape[1]:
             largest = np.where(kept[..., None], x, -np.inf).argmax(1)[:, None]
-            np.put_along_axis(shares, largest, (own > 0)[..., None], 1)
+            np.put_along_axis(shares, largest, own[..., None] > 0, 1)
         return shares

@@ -162,6 +162,14 @@ def test_what_only_looks_at_a_network_still_can() -> None:
     for name in maps:
         assert_same(maps[name], expected[name])
     assert bool(both("lstm by position")[0].is_causal)
+    given: dict[str, Any] = {**TOKENS, "num_outputs": 7, "units": 4, "layers": 2, "per_position": True, "dropout": 0.0}
+    torch.manual_seed(0)
+    language = numpy_lstm(**given).eval()
+    values, lengths = inputs_of("lstm")
+    scores, state = language.start(values, lengths)  # type: ignore[operator]
+    whole = language(values, lengths)
+    assert_same(scores[0], whole[0, -1])
+    assert_same(language.step(values[:, 0], state)[0][0], language(torch.cat([values, values[:, :1]], 1))[0, -1])  # type: ignore[operator]
 
 
 def test_maps_and_filters_of_a_cnn_can_be_looked_at() -> None:
