@@ -52,7 +52,9 @@ def zero_weights(
     if config.trainer.compile == STEP:
         raise refusal("cannot be part of the graph of trainer.compile=step", "Set trainer.compile=false")
     if any(has.has_line_search for has in traits.values()):
-        raise refusal(f"cannot be combined with optim={option}: it changes what its line search finds", "Set optim=adamw")
+        raise refusal(
+            f"cannot be combined with optim={option}: it changes what its line search finds", "Set optim=adamw"
+        )
     if given.gradual_epochs and any(has.keeps_average for has in traits.values()):
         rule = f"cannot grow with optim={option}, whose average of weights is not zero where they become zero"
         raise refusal(rule, "Set compression.gradual_epochs=0, or use another optimizer.")

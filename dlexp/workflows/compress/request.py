@@ -213,7 +213,8 @@ def _of_share(name: str, share: float) -> list[Problem]:
     if 0 < share < 1:
         return []
     remedy = f"Did you mean {name} {share / 100:g}?" if 1 < share < 100 else "Use a number such as 0.5."
-    return [Problem(name, f"{share:g}", "must be a share between 0 and 1, neither of them", remedy, code="out-of-range")]
+    rule = "must be a share between 0 and 1, neither of them"
+    return [Problem(name, f"{share:g}", rule, remedy, code="out-of-range")]
 
 
 def _of_word(name: str, value: str, allowed: Sequence[str]) -> list[Problem]:
