@@ -11,6 +11,7 @@ from torch import nn
 
 from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
+from dlexp.assemble.compression import with_structure
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.numpy_networks import device_of, refuse_beside_numpy
@@ -131,6 +132,7 @@ def assemble(
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
     networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task)
+    networks = with_structure(config, networks)
     refuse_beside_numpy(config, networks, device)
     networks = networks.to(device)
     metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
@@ -299,6 +301,15 @@ def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
         return networks
     rule = f"must be a torch.nn.Module or a dict of named modules, got {type(built).__name__}"
     raise ConfigError.one("model", config.model.option, rule, code="invalid-type")
+
+
+def plain_networks(experiment: Experiment) -> nn.ModuleDict:
+    """The networks of an experiment as their constructor makes them, with random weights and without compression.*."""
+    config, spec, task = experiment.config, experiment.bundle.spec, experiment.task
+    node = config.model
+    if node.arguments.get("pretrained"):  # the weights are not needed
+        config = replace(config, model=replace(node, arguments={**node.arguments, "pretrained": False}))
+    return _networks(config, _build_model(config, spec, task, experiment.trusted), task)
 
 
 def _check_names(config: RunConfig, networks: nn.ModuleDict, task: Task) -> None:

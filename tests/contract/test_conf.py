@@ -22,7 +22,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 51, "experiment": 13, "logger": 4, "loss": 20, "model": 68,
+    "compression": 2, "data": 51, "experiment": 13, "logger": 4, "loss": 20, "model": 68,
     "optim": 23, "regularization": 16, "scheduler": 13, "task": 15, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]

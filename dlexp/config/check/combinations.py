@@ -1,10 +1,11 @@
-"""Problems of combinations of regularization, freezing and data, and of keys without effect. Imports no torch."""
+"""Problems of combinations of regularization, compression, freezing and data, and of keys without effect. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dlexp.compression.structure import Structure
 from dlexp.config.check.batch_size import AUTO
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.origins import Origins, value_of
@@ -190,3 +191,28 @@ def _without_effect(path: str, value: Any, other: str, found: tuple[Any, tuple[A
     remedy = f"Add {' or '.join(settings) or other}, or remove {path}"
     rule = f"has no effect with {other}={shown(now)}"
     return Problem(path, shown(value), rule, remedy, origins.text(path, value), code="no-effect")
+
+
+def compression_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of compression.* among its keys and with the length of the training."""
+    given, epochs = tree["compression"], tree["trainer"]["epochs"]
+    for key in ("ranks", "widths"):
+        words = {"ranks": (), "widths": (), key: given[key]}
+        try:
+            Structure.parse(words["ranks"], words["widths"])
+        except ValueError as error:
+            yield Problem(f"compression.{key}", shown(given[key]), str(error), code="invalid-syntax")
+    gradual, sparsity = given["gradual_epochs"], given["sparsity"]
+    if sparsity is None and gradual:
+        yield Problem(
+            "compression.gradual_epochs",
+            shown(gradual),
+            "requires compression.sparsity",
+            "Set compression.sparsity=0.8 as well.",
+            code="missing-requirement",
+        )
+    if gradual > epochs:
+        rule = f"must be at most trainer.epochs={epochs}: the network would not become as sparse as it shall"
+        yield Problem(
+            "compression.gradual_epochs", shown(gradual), rule, f"Set it to {epochs} or less.", code="out-of-range"
+        )
