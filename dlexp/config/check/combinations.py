@@ -1,4 +1,4 @@
-"""Problems of combinations of regularization, compression, freezing and data, and of keys without effect. Imports no torch."""
+"""Problems of combinations: regularization, compression, freezing, data, keys without effect. Imports no torch."""
 
 from __future__ import annotations
 
