@@ -224,6 +224,35 @@ class BoxSpec(TargetSpec):
 
 
 @dataclass(frozen=True)
+class ImageTargetSpec(TargetSpec):
+    """An image for each sample: a batch is (B, channels, height, width) uint8 or float32, in [0, white].
+
+    white  the number of a white pixel
+    """
+
+    channels: int
+    height: int
+    width: int
+    white: float = 255
+
+    kind: ClassVar[str] = "image"
+    geometry: ClassVar[str] = "image"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+    def blank(self) -> Tensor:
+        """(1, channels, height, width) uint8."""
+        return torch.zeros(1, *self.shape, dtype=torch.uint8)
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The shape."""
+        return {"target_shape": self.shape}
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A description of a data set's inputs and of its targets, None for data without any."""
 
