@@ -43,9 +43,7 @@ def style_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
         found: (B, C, H, W) of each of L layers, over which the distance is a mean.
         wanted: Gram matrices of the same layers.
     """
-    return torch.stack(
-        [_relative(gram_matrix(one), gram) for one, gram in zip(found, wanted, strict=True)]
-    ).mean(0)
+    return torch.stack([_relative(gram_matrix(one), gram) for one, gram in zip(found, wanted, strict=True)]).mean(0)
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class ImageTask(Task):
     """
 
     values: ClassVar[tuple[str, ...]] = ()
+    takes_new_images: ClassVar[bool] = True  # whether a trained network makes something of an image that it never saw
     versions_named: ClassVar[str] = ""  # what `versions` are, in a caption
 
     def __init__(self, *, spec: DataSpec, name: str) -> None:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
 from dlexp.losses.perceptual import content_distance, gram_matrix, style_distance, total_variation
+from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.reports.report import Report
+from dlexp.metrics.states import MetricState
 from dlexp.models.generative.features import FeatureNetwork
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, forward
@@ -61,6 +64,7 @@ class StyleTransfer(ImageTask):
 
     metrics = {"loss": "min", "content": "min", "style": "min", "total_variation": "min"}
     values = ("style", "content", "total_variation")
+    takes_new_images = False
     versions_named = "the content, the picture, and the style"
 
     def __init__(
@@ -112,6 +116,10 @@ class StyleTransfer(ImageTask):
             "picture": outputs.clamp(0, 1),
             "style": self.wanted(batch, outputs),
         }
+
+    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
+        """The same without intervals, since there is one picture."""
+        return super().report(spec, state, None)
 
     @torch.no_grad()
     def baselines(self, training: Iterable[Batch], split: Iterable[Batch]) -> Mapping[str, Mapping[str, float]]:

@@ -16,16 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
+from dlexp.losses.adversarial import discriminator_losses, generator_losses
 from dlexp.losses.perceptual import PerceptualLoss
 from dlexp.metrics.generative.image_quality import psnr, ssim
 from dlexp.models.generative.features import FeatureNetwork
+from dlexp.models.generative.gan import image_discriminator
 from dlexp.models.generative.super_resolution import bicubic
 from dlexp.specs import DataSpec
-from dlexp.tasks.base import Networks, forward
+from dlexp.tasks.base import Networks, Phase, forward
+from dlexp.tasks.generative.adversarial import without_gradients
 from dlexp.tasks.generative.images import ImageTask, layers_of, shape_checked
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
-__all__ = ["SuperResolution"]
+__all__ = ["AdversarialSuperResolution", "SuperResolution"]
 
 _PIXEL_LOSSES = ("l1", "l2")
 
@@ -66,12 +69,10 @@ class SuperResolution(ImageTask):
             raise ValueError(f"unknown pixel_loss={pixel_loss!r}; available: {', '.join(_PIXEL_LOSSES)}")
         _refuse_unused(perceptual_weight, features, content_layers)
         self._is_squared, self._weight = pixel_loss == "l2", perceptual_weight
-        self.factor = self.targets.height // spec.inputs.shape[1]
+        self.factor = self.targets.factor
         self._perceptual: PerceptualLoss | None = None
         if feature_network is not None:
-            layers = layers_of(
-                feature_network, "task.content_layers", content_layers, feature_network.usual_content
-            )
+            layers = layers_of(feature_network, "task.content_layers", content_layers, feature_network.usual_content)
             self._perceptual = PerceptualLoss(feature_network, layers)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
@@ -103,7 +104,9 @@ class SuperResolution(ImageTask):
         return {"bicubic enlargement": state.compute()}
 
     def _outputs(self, networks: Networks, batch: Batch) -> Tensor:
-        return shape_checked(forward(networks["model"], batch.inputs), self.targets.shape)
+        height, width = as_tensor(batch.inputs).shape[2:]
+        shape = self.targets.channels, self.factor * height, self.factor * width
+        return shape_checked(forward(networks["model"], batch.inputs), shape)
 
     def _compared(self, outputs: Tensor, batch: Batch) -> Prediction:
         targets = self.wanted(batch, outputs)
@@ -121,6 +124,82 @@ class SuperResolution(ImageTask):
             return pixel, {}
         perceptual: Tensor = self._perceptual(outputs, targets)
         return pixel + self._weight * perceptual, {"pixel": pixel, "perceptual": perceptual}
+
+
+class AdversarialSuperResolution(SuperResolution):
+    """Super-resolution whose images a discriminator cannot tell from originals (SRGAN).
+
+    Two phases: the discriminator learns on originals and on what the network makes, then the network on the errors of
+    `SuperResolution` and on its score. What it adds looks sharper and is invented: PSNR and SSIM fall.
+
+    Source: C. Ledig et al., "Photo-realistic single image super-resolution using a generative adversarial network",
+    CVPR 2017, arXiv:1609.04802.
+
+    Args:
+        spec: Of the data.
+        loss: Not used.
+        pixel_loss: As of `SuperResolution`.
+        perceptual_weight: The same.
+        features: The same.
+        content_layers: The same.
+        objective: Of both: non_saturating, least_squares or hinge.
+        adversarial_weight: Factor of what the discriminator says of the network's images.
+        discriminator_channels: Of its convolutions; None for 16, 32, 64, 128.
+        feature_network: As of `SuperResolution`.
+
+    Raises ConfigError as `SuperResolution` does, and for objective=wasserstein, which requires a penalty.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec,
+        loss: nn.Module,
+        pixel_loss: str = "l1",
+        perceptual_weight: float = 0.0,
+        features: str = "none",
+        content_layers: Sequence[str] | None = None,
+        objective: str = "non_saturating",
+        adversarial_weight: float = 0.001,
+        discriminator_channels: Sequence[int] | None = None,
+        feature_network: FeatureNetwork | None = None,
+    ) -> None:
+        super().__init__(
+            spec=spec,
+            loss=loss,
+            pixel_loss=pixel_loss,
+            perceptual_weight=perceptual_weight,
+            features=features,
+            content_layers=content_layers,
+            feature_network=feature_network,
+        )
+        if objective == "wasserstein":
+            rule, remedy = "requires a penalty, which this task does not have", "Set task.objective=hinge"
+            raise ConfigError.one("task.objective", objective, rule, remedy, code="not-supported")
+        self._objective, self._adversarial_weight = objective, adversarial_weight
+        self._channels = tuple(discriminator_channels or (16, 32, 64, 128))
+        self.phases = {"discriminator": Phase(("discriminator",)), "generator": Phase(("model",))}
+
+    def own_networks(self) -> Networks:
+        """The discriminator."""
+        return {"discriminator": image_discriminator(input_shape=self.targets.shape, channels=self._channels)}
+
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """The loss of the discriminator, or of the network, whose part `adversarial` is without its weight."""
+        discriminator = networks["discriminator"]
+        if phase == "discriminator":
+            with torch.no_grad():
+                made = self._outputs(networks, batch)
+            scores = (discriminator(2 * images - 1).float() for images in (self.wanted(batch, made), made))
+            real, fake = discriminator_losses(self._objective, *scores)
+            return LossOutput(real.mean() + fake.mean(), {"real": real.detach(), "fake": fake.detach()})
+        outputs = self._outputs(networks, batch)
+        value, parts = self._losses(outputs, self.wanted(batch, outputs))
+        with without_gradients(discriminator):
+            adversarial = generator_losses(self._objective, discriminator(2 * outputs - 1).float())
+        parts = {"pixel": value, **parts, "adversarial": adversarial}
+        named = {name: each.detach().mean() for name, each in parts.items()}
+        return LossOutput((value + self._adversarial_weight * adversarial).mean(), named)
 
 
 def _refuse_unused(weight: float, features: str, layers: Sequence[str] | None) -> None:

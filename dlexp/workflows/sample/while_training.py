@@ -118,7 +118,9 @@ def write_picture(run: RunDir, experiment: Experiment, pictures: Pictures) -> No
     if not isinstance(experiment.task, StyleTransfer):
         return
 
-    pictures.write(run / PICTURE, lambda: png_of(versions_of(experiment, samples_at(experiment, "val", [0]))["picture"][0]))
+    pictures.write(
+        run / PICTURE, lambda: png_of(versions_of(experiment, samples_at(experiment, "val", [0]))["picture"][0])
+    )
 
 
 class _VersionPictures:

@@ -142,7 +142,7 @@ def _bundle(
     measured = moments([low[division.rows[0]]])
     return DataBundle(
         spec=DataSpec(
-            ImageSpec(channels, high // factor, wide // factor), ImageTargetSpec(channels, high, wide, WHITE)
+            ImageSpec(channels, high // factor, wide // factor), ImageTargetSpec(channels, high, wide, WHITE, factor)
         ),
         splits=splits,
         preprocess=measured.normalization(high // factor, wide // factor),
