@@ -30,6 +30,7 @@ _TASKS = {
     "tokens": "seq2seq",
     "forecast": "forecasting",
     "captions": "contrastive",
+    "image": "super_resolution",
 }  # kind of targets -> the task that learns them
 
 

@@ -42,7 +42,8 @@ def downscaled(images: Tensor, factor: int, by: str) -> Tensor:
     """
     height, width = images.shape[-2:]
     if height % factor or width % factor:
-        raise ValueError(f"factor={factor} must divide the height and width, {(height, width)}")
+        rule = f"factor={factor} must divide patch_size={height}"
+        raise ValueError(f"{rule}. Set data.patch_size={max(1, height // factor) * factor}")
     numbers = images.float()
     if by == "area":
         found = F.avg_pool2d(numbers, factor)

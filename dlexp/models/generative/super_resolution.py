@@ -62,9 +62,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, activation: str, scale: float) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
+            _conv(channels, channels, 3),
             activation_of(activation),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            _conv(channels, channels, 3),
         )
         self.scale = scale
 
@@ -102,7 +102,7 @@ def srcnn(
     widths = (input_shape[0], *channels, input_shape[0])
     layers: list[nn.Module] = []
     for (fan_in, fan_out), kernel in zip(pairwise(widths), kernels, strict=True):
-        layers += [nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2), activation_of(activation)]
+        layers += [_conv(fan_in, fan_out, kernel), activation_of(activation)]
     return Enlarger(_begins_at_zero(nn.Sequential(*layers[:-1])), factor, is_behind=True)
 
 
@@ -128,7 +128,7 @@ def espcn(
     layers: list[nn.Module] = []
     for number, (fan_in, fan_out) in enumerate(pairwise(widths)):
         kernel = 3 if number else 5
-        layers += [nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2), activation_of(activation)]
+        layers += [_conv(fan_in, fan_out, kernel), activation_of(activation)]
     layers += _sub_pixels(widths[-1], input_shape[0], factor)
     return Enlarger(_begins_at_zero(nn.Sequential(*layers)), factor)
 
@@ -156,14 +156,19 @@ def edsr(
     """
     factor = _factor(input_shape, target_shape)
     inner = [ResidualBlock(feature_maps, activation, residual_scale) for _ in range(blocks)]
-    first = nn.Conv2d(input_shape[0], feature_maps, 3, padding=1)
+    first = _conv(input_shape[0], feature_maps, 3)
     layers = [first, *inner, *_sub_pixels(feature_maps, input_shape[0], factor)]
     return Enlarger(_begins_at_zero(nn.Sequential(*layers)), factor)
 
 
+def _conv(fan_in: int, fan_out: int, kernel: int) -> nn.Conv2d:
+    """A convolution that keeps the size, and repeats the pixels at the edges: with zeros they would look like lines."""
+    return nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2, padding_mode="replicate")
+
+
 def _sub_pixels(fan_in: int, channels: int, factor: int) -> list[nn.Module]:
     """(B, fan_in, H, W) -> (B, C, f H, f W)."""
-    return [nn.Conv2d(fan_in, channels * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
+    return [_conv(fan_in, channels * factor**2, 3), nn.PixelShuffle(factor)]
 
 
 def _begins_at_zero(body: nn.Sequential) -> nn.Sequential:
