@@ -27,7 +27,8 @@ def patches(photo: Tensor, side: int) -> Tensor:
 def regions(height: int, width: int, side: int, across: int) -> NDArray[np.int64]:
     """(P,) the number of the region of each patch of a photo: squares of `across` x `across` patches."""
     rows, columns = np.arange(height // side) // across, np.arange(width // side) // across
-    return (rows[:, None] * (columns.max(initial=0) + 1) + columns[None]).ravel().astype(np.int64)
+    found: NDArray[np.int64] = (rows[:, None] * (columns.max(initial=0) + 1) + columns[None]).ravel().astype(np.int64)
+    return found
 
 
 def downscaled(images: Tensor, factor: int, by: str) -> Tensor:

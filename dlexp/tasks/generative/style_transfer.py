@@ -77,7 +77,7 @@ class StyleTransfer(ImageTask):
         style_layers: Sequence[str] | None = None,
         content_weight: float = 1.0,
         style_weight: float = 10.0,
-        smoothness: float = 0.5,
+        smoothness: float = 0.2,
         feature_network: FeatureNetwork | None = None,
     ) -> None:
         del loss  # it compares features

@@ -72,6 +72,7 @@ def test_the_loss_is_the_error_of_the_pixels_in_shares_of_white(pixel_loss: str)
     assert networks["model"].more.grad is not None
 
 
+@torch.no_grad()
 def test_what_is_compared_is_clipped_and_each_sample_has_its_own_values() -> None:
     task, batch, networks = task_of(), batch_of(), {"model": Enlarging()}
     found = task.predict(networks, batch)
@@ -79,8 +80,7 @@ def test_what_is_compared_is_clipped_and_each_sample_has_its_own_values() -> Non
     error = found.outputs.double() - task.wanted(batch, found.outputs).double()
     assert found.extra["psnr"].tolist() == pytest.approx((-10 * error.square().flatten(1).mean(1).log10()).tolist())
     assert found.extra["mae"].tolist() == pytest.approx(error.abs().flatten(1).mean(1).tolist(), rel=1e-5)
-    with torch.no_grad():
-        networks["model"].more.zero_()
+    networks["model"].more.zero_()
     state = task.metric_state()
     state.update(task.predict(networks, batch))
     baseline = task.baselines([], [batch])["bicubic enlargement"]
