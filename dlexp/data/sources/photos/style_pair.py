@@ -18,6 +18,8 @@ from dlexp.specs import DataSpec, ImageSpec, ImageTargetSpec
 
 __all__ = ["style_pair"]
 
+_SMALLEST = 8  # pixels of a side
+
 
 def style_pair(
     *, content: str | None = None, style: str | None = None, longer_side: int = 128, updates_per_epoch: int = 25
@@ -38,11 +40,13 @@ def style_pair(
     files = [Path(given) if given else included(name) for given, name in zip((content, style), INCLUDED, strict=True)]
     given = [read_photo(path) for path in files]
     height, width = given[0].shape[1:]
-    size = tuple(max(1, round(side * longer_side / max(height, width))) for side in (height, width))
-    if min(size) < 8:
-        rule = f"is {width} x {height} pixels: with a longer side of {longer_side} the shorter one has {min(size)}"
+    high, wide = (max(1, round(side * longer_side / max(height, width))) for side in (height, width))
+    if min(high, wide) < _SMALLEST:
+        rule = (
+            f"is {width} x {height} pixels: with a longer side of {longer_side} the shorter one has {min(high, wide)}"
+        )
         raise DataError(rule, file=files[0], remedy="Set a larger data.longer_side", code="incompatible-data")
-    kept, wanted = (scaled(photo, (size[0], size[1]))[None] for photo in given)
+    kept, wanted = (scaled(photo, (high, wide))[None] for photo in given)
     counts, first, splits = {"train": updates_per_epoch, "val": 1, "test": 1}, 0, {}
     for name in SPLITS:
         rows = torch.arange(first, first + counts[name])
@@ -50,10 +54,10 @@ def style_pair(
         first += counts[name]
     measured = moments([kept])
     return DataBundle(
-        spec=DataSpec(ImageSpec(3, *size), ImageTargetSpec(3, *size, WHITE)),
+        spec=DataSpec(ImageSpec(3, high, wide), ImageTargetSpec(3, high, wide, WHITE)),
         splits=splits,
-        preprocess=measured.normalization(*size),
+        preprocess=measured.normalization(high, wide),
         fingerprint=fingerprint_of(kept.numpy(), wanted.numpy()),
         preprocessing={"kind": "image", "white": WHITE, "mean": list(measured.mean), "std": list(measured.std)},
-        notes=(f"content: {files[0].name}; style: {files[1].name}; {size[1]} x {size[0]} pixels",),
+        notes=(f"content: {files[0].name}; style: {files[1].name}; {wide} x {high} pixels",),
     )
