@@ -40,7 +40,10 @@ EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
 GAN = ("data=ring", "data.num_samples=300", "data.batch_size=32", "model.generator_hidden=[8,8]", "model.latent=2")
-EDSR = ("model=edsr", "model.feature_maps=4", "model.blocks=1")
+EDSR = (
+    *("data=photos", "data.patches_per_photo=40", "data.val_fraction=0.3"),
+    *("model=edsr", "model.feature_maps=4", "model.blocks=1"),
+)
 OF_TASK = {
     "classification": ("data=iris", *NET),
     "regression": ("data=diabetes", *NET, "data.batch_size=64"),
@@ -72,9 +75,9 @@ OF_TASK = {
         *("data=eeg", "data.stride=8", "model=lstm_autoencoder", "model.units=8", "model.latent=2"),
     ),
     "diffusion": ("data=digits", "data.batch_size=256", "model=diffusion_mlp", "model.hidden=[8]", "model.dropout=0.2"),
-    "super_resolution": ("data=photos", "data.patches_per_photo=30", *EDSR),
+    "super_resolution": EDSR,
     "adversarial_super_resolution": (
-        *("data=photos", "data.patches_per_photo=30", *EDSR, "task.perceptual_weight=0.1", "task.features=random"),
+        *(*EDSR, "task.perceptual_weight=0.1", "task.features=random"),
         *("task.discriminator_channels=[4,4]", "task.adversarial_weight=0.1"),
     ),
     "style_transfer": ("data=style_pair", "data.longer_side=16", "data.updates_per_epoch=5", "model.start=noise"),
@@ -180,6 +183,7 @@ ELSEWHERE = {
     **dict.fromkeys(("sgd-onecycle", "sgd-plateau", "adamw-cosine", "lbfgs-cosine"), tuple(PLACES)),
     **dict.fromkeys(("unfreezing-sgd", "gradient-norm-sam"), ("mid-epoch", "mid-accumulation")),
     "lookahead-cosine": ("mid-epoch", "edge", "mid-accumulation"),
+    "task-style_transfer": ("mid-epoch", "edge", "last-update", "mid-accumulation"),  # it validates one sample
 }
 
 
@@ -375,7 +379,7 @@ def test_resume_is_bit_exact(case: str, place: str) -> None:
     assert before + after == rows
     assert len(before) == 1
     assert len(rows) == (2 if case == "patience" else EPOCHS)
-    assert counted.tensors >= 20
+    assert counted.tensors >= (7 if case == "task-style_transfer" else 20)  # a picture is one parameter
 
 
 def test_the_number_of_workers_changes_no_bit() -> None:
