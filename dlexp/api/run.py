@@ -191,18 +191,9 @@ class Run(Examinations, RunSamples):
             from dlexp.workflows.run_record.restore import RestoreOptions
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
-            request = PredictRequest(
-                words,
-                (),
-                probabilities,
-                top,
-                ignore_extra,
-                given=given,
-                texts=texts or (),
-                generation=wanted,
-                images=None if images is None else Path(images),
-            )
-            collected = Collected()
+            folder, collected = None if images is None else Path(images), Collected()
+            columns = probabilities, top, ignore_extra
+            request = PredictRequest(words, (), *columns, None, given, texts or (), wanted, folder)
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)
         if given is None:

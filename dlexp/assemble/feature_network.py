@@ -22,6 +22,7 @@ from dlexp.data.preprocess import Affine, Preprocess
 from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.models.generative.features import KEY, FeatureNetwork, named_features
+from dlexp.runtime.seed import generator
 from dlexp.specs import DataSpec, ImageSpec, ImageTargetSpec
 
 NONE = "none"
@@ -55,7 +56,7 @@ def feature_network(
             found = named_features(str(given), targets.channels)
         else:
             found = _of_run(Path(str(given)), trusted, build)
-        found.settle(torch.rand(1, *targets.shape, generator=torch.Generator().manual_seed(0)))
+        found.find_layers(torch.rand(1, *targets.shape, generator=generator(0, "features")))
     return found.to(device)
 
 

@@ -66,7 +66,7 @@ class FeatureNetwork(nn.Module):
         """Stay in evaluation mode."""
         return super().train(False)
 
-    def settle(self, images: Tensor) -> None:
+    def find_layers(self, images: Tensor) -> None:
         """Find the usual layers by what `images` (B, C, H, W) in [0, 1] become, where none were given.
 
         Raises ConfigError for a network without maps of features.

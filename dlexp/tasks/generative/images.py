@@ -87,7 +87,9 @@ def shape_checked(outputs: Tensor, shape: tuple[int, ...]) -> Tensor:
     return outputs.float()
 
 
-def layers_of(features: FeatureNetwork, key: str, given: Sequence[str] | None, usual: Sequence[str]) -> tuple[str, ...]:
+def chosen_layers(
+    features: FeatureNetwork, key: str, given: Sequence[str] | None, usual: Sequence[str]
+) -> tuple[str, ...]:
     """The layers that the key names, or the usual ones. Raises ConfigError for names that are no layers."""
     if given is None:
         return tuple(usual)

@@ -21,7 +21,7 @@ from dlexp.metrics.states import MetricState
 from dlexp.models.generative.features import FeatureNetwork
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, forward
-from dlexp.tasks.generative.images import ImageTask, layers_of, shape_checked
+from dlexp.tasks.generative.images import ImageTask, chosen_layers, shape_checked
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["StyleTransfer"]
@@ -89,10 +89,12 @@ class StyleTransfer(ImageTask):
             rule = "is the weight of all that is compared: task.style_weight is 0 too"
             raise ConfigError.one("task.content_weight", 0, rule, "Set task.style_weight=10", code="no-effect")
         self._features = feature_network
-        self._content_layers = layers_of(
+        self._content_layers = chosen_layers(
             feature_network, "task.content_layers", content_layers, feature_network.usual_content
         )
-        self._style_layers = layers_of(feature_network, "task.style_layers", style_layers, feature_network.usual_style)
+        self._style_layers = chosen_layers(
+            feature_network, "task.style_layers", style_layers, feature_network.usual_style
+        )
         self._weights = content_weight, style_weight, smoothness
         self._kept: _Wanted | None = None
 

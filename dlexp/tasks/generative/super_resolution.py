@@ -25,7 +25,7 @@ from dlexp.models.generative.super_resolution import bicubic
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Phase, forward
 from dlexp.tasks.generative.adversarial import without_gradients
-from dlexp.tasks.generative.images import ImageTask, layers_of, shape_checked
+from dlexp.tasks.generative.images import ImageTask, chosen_layers, shape_checked
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["AdversarialSuperResolution", "SuperResolution"]
@@ -72,7 +72,9 @@ class SuperResolution(ImageTask):
         self.factor = self.targets.factor
         self._perceptual: PerceptualLoss | None = None
         if feature_network is not None:
-            layers = layers_of(feature_network, "task.content_layers", content_layers, feature_network.usual_content)
+            layers = chosen_layers(
+                feature_network, "task.content_layers", content_layers, feature_network.usual_content
+            )
             self._perceptual = PerceptualLoss(feature_network, layers)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

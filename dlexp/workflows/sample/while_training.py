@@ -94,7 +94,7 @@ def frames(folder: Path) -> dict[int, Path]:
     return dict(sorted(numbered.items()))
 
 
-def write_animation(run: RunDir, pictures: Pictures) -> None:
+def _write_animation(run: RunDir, pictures: Pictures) -> None:
     """Write samples.gif of two pictures or more."""
     paths = list(frames(run.path).values())
     if len(paths) < 2:
@@ -113,8 +113,9 @@ def _units(experiment: Experiment) -> OwnUnits:
     return OwnUnits(bundle.spec, bundle.preprocess, bundle.preprocessing)
 
 
-def write_picture(run: RunDir, experiment: Experiment, pictures: Pictures) -> None:
-    """Write picture.png, pixel by pixel, of a run whose result is a picture."""
+def write_pictures(run: RunDir, experiment: Experiment, pictures: Pictures) -> None:
+    """Write samples.gif of two pictures or more; and of a run whose result is a picture picture.png, pixel by pixel."""
+    _write_animation(run, pictures)
     if not isinstance(experiment.task, StyleTransfer):
         return
 

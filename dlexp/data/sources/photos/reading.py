@@ -64,7 +64,7 @@ def photos_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def scaled(photo: Tensor, size: tuple[int, int]) -> Tensor:
+def middle_of_size(photo: Tensor, size: tuple[int, int]) -> Tensor:
     """(3, H, W) uint8 -> (3, *size) uint8: the middle of the photo, as large as its shape allows, with antialiasing."""
     height, width = photo.shape[1:]
     scale = max(size[0] / height, size[1] / width)

@@ -12,7 +12,7 @@ import torch
 from dlexp.data.bundle import SPLITS, DataBundle, Split, fingerprint_of
 from dlexp.data.columns import Constant
 from dlexp.data.images.normalization import WHITE, moments
-from dlexp.data.sources.photos.reading import INCLUDED, included, read_photo, scaled
+from dlexp.data.sources.photos.reading import INCLUDED, included, middle_of_size, read_photo
 from dlexp.errors import DataError
 from dlexp.specs import DataSpec, ImageSpec, ImageTargetSpec
 
@@ -46,7 +46,7 @@ def style_pair(
             f"is {width} x {height} pixels: with a longer side of {longer_side} the shorter one has {min(high, wide)}"
         )
         raise DataError(rule, file=files[0], remedy="Set a larger data.longer_side", code="incompatible-data")
-    kept, wanted = (scaled(photo, (high, wide))[None] for photo in given)
+    kept, wanted = (middle_of_size(photo, (high, wide))[None] for photo in given)
     counts, first, splits = {"train": updates_per_epoch, "val": 1, "test": 1}, 0, {}
     for name in SPLITS:
         rows = torch.arange(first, first + counts[name])

@@ -40,7 +40,7 @@ def test_features_are_the_outputs_of_layers_and_no_layer_behind_them_runs() -> N
     body = network()
     found = FeatureNetwork(body, 1, lambda images: images - 0.5)
     images = torch.rand(2, 1, 20, 12)
-    found.settle(images)
+    found.find_layers(images)
     first, last = found(images, ["1", "6"])
     assert torch.equal(first, torch.relu(body[0](images - 0.5)))
     assert last.shape == (2, 6, 10, 6)
@@ -66,7 +66,7 @@ def test_colors_become_brightness_and_gray_becomes_colors() -> None:
 def test_a_network_without_maps_and_unknown_layers_are_refused() -> None:
     flat = FeatureNetwork(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), 3, lambda images: images)
     with pytest.raises(ConfigError) as refused:
-        flat.settle(torch.rand(1, 3, 4, 4))
+        flat.find_layers(torch.rand(1, 3, 4, 4))
     assert refused.value.problems[0].code == "incompatible-data"
     found = FeatureNetwork(simple_cnn(input_shape=(3, 32, 32), num_outputs=2), 3, lambda images: images)
     name = next(name for name, module in found.network.named_modules() if isinstance(module, nn.Conv2d))
