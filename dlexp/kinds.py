@@ -26,6 +26,7 @@ TARGETS: Mapping[str, str] = {
     "next_tokens": "the next token at each position",
     "forecast": "the next steps of a series",
     "captions": "texts that describe images",
+    "image": "images (channels, height, width)",
     NO_TARGETS: "no targets",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -70,7 +70,8 @@ class InputSpec(Spec):
 class TargetSpec(Spec):
     """A description of what is learned.
 
-    geometry  how targets move when an image moves: "mask" (..., H, W), "boxes", or "" for not at all
+    geometry  how targets move when an image moves: "mask" (..., H, W), "image" (channels, H, W) or a
+              multiple of that size, "boxes", or "" for not at all
     """
 
     _known: ClassVar[dict[str, type[Spec]]] = {}

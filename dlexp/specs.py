@@ -224,6 +224,43 @@ class BoxSpec(TargetSpec):
 
 
 @dataclass(frozen=True)
+class ImageTargetSpec(TargetSpec):
+    """An image for each sample: a batch is (B, channels, height, width) uint8 or float32, in [0, white].
+
+    white   the number of a white pixel
+    factor  how many times larger it is than its input
+    """
+
+    channels: int
+    height: int
+    width: int
+    white: float = 255
+    factor: int = 1
+
+    kind: ClassVar[str] = "image"
+    geometry: ClassVar[str] = "image"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+    def blank(self) -> Tensor:
+        """(1, channels, height, width) uint8."""
+        return torch.zeros(1, *self.shape, dtype=torch.uint8)
+
+    def aligned(self, inputs: Field) -> Tensor:
+        """Zeros, for inputs of any height and width (B, channels, height, width)."""
+        images = as_tensor(inputs)
+        height, width = (self.factor * side for side in images.shape[2:])
+        return torch.zeros(len(images), self.channels, height, width, dtype=torch.uint8, device=images.device)
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The shape."""
+        return {"target_shape": self.shape}
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A description of a data set's inputs and of its targets, None for data without any."""
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+from benchmarks.generative.runs import evaluated, spread
 
 LONG = ("trainer.epochs=100", "task.kl_warmup_epochs=30")
 CONFIGURATIONS = (
@@ -25,22 +25,6 @@ CONFIGURATIONS = (
     ("model=vae", "model.conditional=true", *LONG),
     ("model=vae", "model.conditional=true", "trainer.epochs=100"),
 )
-
-
-def evaluated(words: Sequence[str], folder: Path) -> tuple[dict[str, Any], float]:
-    """report.json of the test split of a new run, and the processor seconds of its training."""
-    import dlexp
-    from dlexp.workflows.evaluate.evaluate import evaluate_run
-
-    start = time.process_time()
-    run = dlexp.train("data=digits", *words, run_dir=folder, progress=False)
-    seconds = time.process_time() - start
-    return evaluate_run(Path(run.path), "test", "best", {}, ()), seconds
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean, and the lowest and highest."""
-    return f"{mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:
@@ -55,7 +39,7 @@ def main() -> None:
         found: dict[str, list[float]] = {"loss": [], "iwae": [], "used": [], "seconds": []}
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
-                report, seconds = evaluated([*words, f"seed={seed}", *given.words], Path(folder) / "run")
+                report, seconds = evaluated(["data=digits", *words, f"seed={seed}", *given.words], Path(folder) / "run")
             values = report["metrics"]
             used = report["latents"] - values["collapsed_latents"]
             for name, value in (("loss", values["loss"]), ("iwae", values["iwae"]), ("used", used)):

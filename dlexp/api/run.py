@@ -154,6 +154,7 @@ class Run(Examinations, RunSamples, Compressions):
         ignore_extra: bool = False,
         allow_changes: bool = False,
         generation: Mapping[str, Any] | None = None,
+        images: str | Path | None = None,
     ) -> pd.DataFrame:
         """Predict samples, as `dlexp predict` does; the training data is not needed.
 
@@ -166,6 +167,7 @@ class Run(Examinations, RunSamples, Compressions):
             ignore_extra: Ignore columns that training did not have.
             allow_changes: Use a run whose config.yaml was edited.
             generation: How sequences are put out, such as {"beam": 4}: fields of `GenerationOptions`.
+            images: Folder in which the images that the run puts out are written as PNG.
 
         Returns:
             A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
@@ -194,10 +196,9 @@ class Run(Examinations, RunSamples, Compressions):
             from dlexp.workflows.run_record.restore import RestoreOptions
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
-            request = PredictRequest(
-                words, (), probabilities, top, ignore_extra, given=given, texts=texts or (), generation=wanted
-            )
-            collected = Collected()
+            folder, collected = None if images is None else Path(images), Collected()
+            columns = probabilities, top, ignore_extra
+            request = PredictRequest(words, (), *columns, None, given, texts or (), wanted, folder)
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)
         if given is None:

@@ -13,6 +13,7 @@ from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.compression import with_structure
 from dlexp.assemble.data_facts import data_facts
+from dlexp.assemble.feature_network import feature_network
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.numpy_networks import device_of, refuse_beside_numpy
 from dlexp.assemble.running import failing_layer, parts_running
@@ -51,9 +52,9 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "model": (
         *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
         *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
-        *("target_vocabulary_size", "levels"),
+        *("target_vocabulary_size", "levels", "target_shape"),
     ),
-    "task": ("spec", "loss"),
+    "task": ("spec", "loss", "feature_network"),
     "loss": ("class_counts", "target_min", "embedding_size"),
     "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
@@ -201,7 +202,8 @@ def build_loss(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device
 
 def build_task(config: RunConfig, spec: DataSpec, loss: object, trusted: Sequence[str]) -> Task:
     """Build the task with its loss. Raises ConfigError if it is incompatible, or no Task."""
-    task: object = build(config.task, {"spec": spec, "loss": loss}, trusted)
+    features = feature_network(config, spec, trusted, select_device(config.trainer.device), _networks_of)
+    task: object = build(config.task, {"spec": spec, "loss": loss, "feature_network": features}, trusted)
     if not isinstance(task, Task):
         rule = f"must be a subclass of dlexp.tasks.base.Task, got {type(task).__name__}"
         raise ConfigError.one("task", config.task.option, rule, code="invalid-type")
@@ -285,6 +287,12 @@ def _build_model(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequenc
         remedy = remedy or f"Use a model for {kind}, or other data."
         raise ConfigError.one("model", config.model.option, rule, remedy, code="incompatible-data")
     return build(config.model, given, trusted)
+
+
+def _networks_of(config: RunConfig, spec: DataSpec, trusted: Sequence[str]) -> nn.ModuleDict:
+    """Return the networks of a run, with random weights, on the CPU."""
+    task = build_task(config, spec, build_loss(config, spec, trusted, torch.device("cpu")), trusted)
+    return _networks(config, _build_model(config, spec, task, trusted), task)
 
 
 def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:

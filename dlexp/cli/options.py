@@ -249,6 +249,7 @@ EvaluateChanged = Annotated[
     bool, typer.Option("--allow-changes", help="evaluate even if the data or config.yaml have changed since training")
 ]
 UseChanged = Annotated[bool, typer.Option("--allow-changes", help="use the run even if its config.yaml was edited")]
+Images = Annotated[Path | None, typer.Option("--images", help="folder for images that the run puts out (PNG)")]
 Force = Annotated[bool, typer.Option("--force", help="overwrite an existing file")]
 To = Annotated[
     str, typer.Option("--to", help="onnx, torch-export or safetensors", autocompletion=completion.export_formats)

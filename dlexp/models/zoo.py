@@ -139,8 +139,7 @@ def timm(
 
 def _pretrained_state(name: str, url: str) -> dict[str, Any]:
     """Return the weights at `url`, from the directory of torch.hub if they are there. Raises ConfigError on failure."""
-    file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
-    remedy = f"Download {url} elsewhere and copy it there, or set TORCH_HOME to another directory."
+    file, remedy = cached_file(url)
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         digest = file.stem.rpartition("-")[2]
@@ -149,14 +148,23 @@ def _pretrained_state(name: str, url: str) -> dict[str, Any]:
         except (OSError, RuntimeError) as error:
             rule = f"weights of {name} not found at {file}, and not downloaded: {_first_line(error)}"
             raise ConfigError.one("model.pretrained", "true", rule, remedy, code="not-found") from error
+    return read_cached(file, ("model.pretrained", "true"), remedy)
+
+
+def cached_file(url: str) -> tuple[Path, str]:
+    """The file of published weights in the directory of torch.hub, there or not, and how to get it there."""
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    return file, f"Download {url} elsewhere and copy it there, or set TORCH_HOME to another directory."
+
+
+def read_cached(file: Path, given: tuple[str, str], remedy: str) -> dict[str, Any]:
+    """The weights in a file, read without running code. Raises ConfigError of the key and value `given`."""
     try:
         check_regular(file)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         rule = f"corrupted weights: {file} {why_not_loaded(error)}"
-        raise ConfigError.one(
-            "model.pretrained", "true", rule, f"Delete the file. {remedy}", code="corrupted"
-        ) from error
+        raise ConfigError.one(*given, rule, f"Delete the file. {remedy}", code="corrupted") from error
     return state
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -30,6 +30,7 @@ _TASKS = {
     "tokens": "seq2seq",
     "forecast": "forecasting",
     "captions": "contrastive",
+    "image": "super_resolution",
 }  # kind of targets -> the task that learns them
 
 
@@ -193,6 +194,10 @@ class Task(ABC):
             times: `DataBundle.times`, None where nobody knows them.
         """
         return self.report(spec, state, resampling)
+
+    def baselines(self, training: Iterable[Batch], split: Iterable[Batch]) -> Mapping[str, Mapping[str, float]]:
+        """What needs no network: a name for it -> metric -> its value on `split`; by default nothing."""
+        return {}
 
     def extra_metrics_of(self, monitor: str) -> tuple[str, ...]:
         """The extra metrics that an epoch computes so that `monitor`, such as val/roc_auc, can decide."""

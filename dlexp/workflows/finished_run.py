@@ -9,7 +9,10 @@ from dlexp.errors import ConfigError
 from dlexp.tasks.decoding.options import DECODING_KEYS
 from dlexp.text.nearest import nearest_name
 
-_PLACES = ("data.path", "data.folder", "data.val_path", "data.test_path")
+_PLACES = (
+    *("data.path", "data.folder", "data.val_path", "data.test_path", "data.content", "data.style"),
+    "task.features",  # a run that was moved
+)
 _EVALUATION_KEYS = (
     "trainer.device",
     "trainer.precision",
@@ -18,10 +21,7 @@ _EVALUATION_KEYS = (
     "trainer.compile",
     "trainer.tf32",
     "data.eval_batch_size",
-    "data.path",
-    "data.folder",
-    "data.val_path",
-    "data.test_path",
+    *_PLACES,
     "data.on_bad",
     "data.download",
     "data.in_memory",

@@ -22,8 +22,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "compression": 2, "data": 51, "experiment": 13, "logger": 4, "loss": 20, "model": 68,
-    "optim": 23, "regularization": 16, "scheduler": 13, "task": 15, "trainer": 2,
+    "compression": 2, "data": 54, "experiment": 15, "logger": 4, "loss": 20, "model": 72,
+    "optim": 23, "regularization": 16, "scheduler": 13, "task": 18, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(
@@ -32,7 +32,7 @@ SEQUENCE_MODELS = tuple(
     if any(f"_inputs_: {kinds}" in option.path.read_text() for kinds in ("[tokens, series]", "tokens"))
 )
 # A model that says what targets it is for -> data that have them.
-_WITH_TARGETS = {"tokens": "reverse", "next_tokens": "topics", "captions": "digit_captions"}
+_WITH_TARGETS = {"tokens": "reverse", "next_tokens": "topics", "captions": "digit_captions", "image": "photos"}
 OF_TARGETS = {
     name: data
     for name, option in CATALOG.options("model").items()
@@ -56,11 +56,15 @@ COMPANIONS = {
     "data=corpus": ["data.path=a.txt"],
     "data=pairs": ["data.path=a.tsv"],
     "data=tagged": ["data.path=a.txt"],
+    "data=super_resolution": ["data.path=a"],
     "task=regression": ["data=diabetes"],
     "task=forecasting": ["data=nile"],
     "task=seq2seq": ["data=reverse"],
     "task=ctc": ["data=tones"],
     "task=contrastive": ["data=digit_captions", "model=clip"],
+    "task=super_resolution": ["data=photos"],
+    "task=adversarial_super_resolution": ["data=photos"],
+    "task=style_transfer": ["data=style_pair"],
     "task=tagging": ["data=entities"],
     "task=language_model": ["data=topics"],
     **{

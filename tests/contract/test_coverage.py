@@ -46,9 +46,9 @@ WANTED = {
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {
     *(f"M-{n}" for n in range(50, 53)),
-    *(f"LOSS-{n}" for n in (16, 20, 21)),
+    *(f"LOSS-{n}" for n in (20, 21)),
     "REG-04",
-    *("DAT-22", "GEN-13"),
+    "DAT-22",
     *(f"BP-{n}" for n in (22, 58, 60)),
 }
 

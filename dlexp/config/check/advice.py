@@ -7,6 +7,7 @@ from typing import Any
 
 from dlexp.config.check.data_keys import OWN_WEIGHTS
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 
@@ -22,7 +23,7 @@ def advice(config: RunConfig) -> Iterator[str]:
     """Yield advice on a configuration, one sentence for each setting."""
     tree = config.tree
     yield from _of_model(tree["model"])
-    yield from _of_rate(tree["optim"], _usual_rate(config.optim.option))
+    yield from _of_rate(tree["optim"], _preferred_rate(tree) or _usual_rate(config.optim.option))
     if tree["data"].get("standardize") is False:
         yield "data.standardize=false: features of different scales are learned at different rates"
     epochs, patience = tree["trainer"]["epochs"], tree["regularization"]["early_stopping"]["patience"]
@@ -111,6 +112,12 @@ def _of_model(model: Mapping[str, Any]) -> Iterator[str]:
             f"model.norm=none in {layers} layers without shortcuts: the first layers learn slowly. Set "
             "model.norm=batch, or use a network with shortcuts, such as model=resnet18"
         )
+
+
+def _preferred_rate(tree: Mapping[str, Any]) -> float | None:
+    """Return the learning rate that the model prefers, None for none."""
+    found = (tree["model"].get(PREFERS) or {}).get("optim.lr")
+    return float(found) if isinstance(found, int | float) else None
 
 
 def _usual_rate(option: str) -> float | None:

@@ -90,7 +90,7 @@ def targets_problem(key: str, kind: str | None) -> tuple[str, str] | None:
     if key == "cutmix" and kind == "mask":
         rule = "mixes whole targets by their shares, and is not defined for masks (a class for each pixel)"
         return rule, "Use regularization.mixup."
-    if kind in ("boxes", "tokens", "tags", "next_tokens", "captions", NO_TARGETS):
+    if kind in ("boxes", "tokens", "tags", "next_tokens", "captions", "image", NO_TARGETS):
         return f"mixes targets, and the data has {TARGETS[kind]}", f"Remove regularization.{key}."
     return None
 

@@ -16,6 +16,7 @@ _TASKS = {
     "tokens": "seq2seq",
     "next_tokens": "language_model",
     "captions": "contrastive",
+    "image": "super_resolution",
 }
 # (kind of inputs, kind of targets) -> models, one of each family.
 _OF_IMAGES, _OF_TABLES = ("simple_cnn", "resnet18", "vit", "mlp"), ("mlp", "ft_transformer")
@@ -23,6 +24,7 @@ _MODELS = {
     ("image", "class"): _OF_IMAGES,
     ("image", "value"): _OF_IMAGES,
     ("image", "captions"): ("clip",),
+    ("image", "image"): ("edsr", "espcn", "srcnn"),
     ("tabular", "class"): _OF_TABLES,
     ("tabular", "value"): _OF_TABLES,
     ("tokens", "class"): ("lstm", "gru", "text_cnn", "transformer_encoder"),
@@ -58,6 +60,7 @@ _DATA = {
     ("tokens", "next_tokens"): "data=topics",
     ("series", "tokens"): "data=tones",
     ("image", "captions"): "data=digit_captions",
+    ("image", "image"): "data=photos",
 }
 
 

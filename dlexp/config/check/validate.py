@@ -106,9 +106,10 @@ def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> No
     for path, field in known.items():
         section, _, key = path.rpartition(".")
         holder = value_at(tree, section) if section else tree
-        if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
+        given = holder.get(key) if isinstance(holder, dict) else None
+        if field.type == "path" and isinstance(holder, dict) and isinstance(given, str) and given not in field.words:
             # Path.resolve raises RuntimeError for a link to itself; opening the file reports it.
-            holder[key] = os.path.realpath(Path(holder[key]).expanduser())
+            holder[key] = os.path.realpath(Path(given).expanduser())
 
 
 def _typed(

@@ -58,6 +58,20 @@ def move_masks(masks: Tensor, motion: Motion, fill: int) -> Tensor:
     return moved.reshape(*masks.shape[:-2], *motion.new)
 
 
+def move_images(images: Tensor, motion: Motion) -> Tensor:
+    """(B, C, f H, f W) of a whole factor f -> (B, C, f H', f W'), black where there is no pixel.
+
+    Exact for shifts by whole pixels and for mirrors. Raises ValueError for images of another size.
+    """
+    factor = images.shape[-2] // motion.old[0]
+    if tuple(images.shape[-2:]) != tuple(factor * side for side in motion.old):
+        rule = f"must be a multiple of the size of their images, {motion.old}, got {tuple(images.shape[-2:])}"
+        raise ValueError(f"target images {rule}")
+    matrices = torch.cat([motion.matrices[:, :, :2], factor * motion.matrices[:, :, 2:]], dim=2)
+    old, new = ((factor * height, factor * width) for height, width in (motion.old, motion.new))
+    return move_masks(images, Motion(matrices, old, new), 0)
+
+
 def move_boxes(boxes: Sequences, motion: Motion) -> Sequences:
     """(B, T, 4 or more): left, top, right, bottom, and what else a box has -> the same, moved with the images.
 
@@ -81,7 +95,9 @@ def move_boxes(boxes: Sequences, motion: Motion) -> Sequences:
 
 
 def move_targets(targets: Field, motion: Motion, geometry: str, fill: int) -> Field:
-    """Targets of the geometry "mask" or "boxes", moved with the images that they belong to."""
+    """Targets of the geometry "mask", "image" or "boxes", moved with the images that they belong to."""
+    if geometry == "image":
+        return move_images(as_tensor(targets), motion)
     if geometry == "mask":
         return move_masks(as_tensor(targets), motion, fill)
     if not isinstance(targets, Sequences):

@@ -64,7 +64,7 @@ class Augmentation:
 
     white     what white is where the images are stored
     size      height and width that leave: of larger images the middle, where no step has cut them out; 0 for all of it
-    geometry  how targets move with the images: "mask", "boxes", or "" for not at all
+    geometry  how targets move with the images: "mask", "image", "boxes", or "" for not at all
     fill      class number of a mask's pixels that come from outside of the image
     """
 

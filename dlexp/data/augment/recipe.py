@@ -65,6 +65,7 @@ PRESETS: Mapping[str, tuple[Any, ...]] = {
 }
 _AS_WRITTEN = ("flip", "crop_flip")  # presets whose name says flip have it whatever the data
 _COLORS = ("saturation", "hue")
+_WHOLE_PIXELS = ("crop", "flip", "flip_upside_down")  # operations that an image of another resolution can follow
 _WITHOUT_WHITE = [name for name, operation in _OPERATIONS.items() if not operation.needs_white]
 
 
@@ -79,7 +80,7 @@ class AugmentContext:
               cutout covers with 0
     mean      mean of each channel, as shares of white
     size      height and width that the network sees, where the images are stored larger; else 0
-    geometry  how targets move with the images: "mask", "boxes", or "" for not at all
+    geometry  how targets move with the images: "mask", "boxes", "image", or "" for not at all
     fill      number of a mask's pixels that come from outside of the image; those of the image are 0 there
     """
 
@@ -133,6 +134,8 @@ def recipe(words: str | Sequence[Any], context: AugmentContext) -> Recipe:
     else:
         named = [_named(word) for word in words]
         _refuse_colors(named, context)
+    if context.geometry == "image":
+        _refuse_partial_pixels(named)
     made = [(name, _made(name, keys, context)) for name, keys in named]
     flips = any(name == "flip" for name, _ in made)
     if flips and not context.mirrors:
@@ -232,6 +235,13 @@ def _refuse_colors(named: Sequence[tuple[str, Mapping[str, Any]]], context: Augm
             count = f"{context.channels} channel{'s' * (context.channels > 1)}"
             rule = f"requires images with 3 channels, got {count}"
             raise ConfigError.one(KEY, what, rule, f"Remove {what}.", code="incompatible-data")
+
+
+def _refuse_partial_pixels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raise ConfigError for operations that a target image cannot follow exactly."""
+    if wrong := [name for name, _ in named if name not in _WHOLE_PIXELS]:
+        rule = f"cannot be combined with targets that are images, which only {', '.join(_WHOLE_PIXELS)} move exactly"
+        raise ConfigError.one(KEY, ", ".join(wrong), rule, "Set data.augment=crop_flip", code="cannot-combine")
 
 
 def _problem(name: str, key: str, value: Any) -> str:

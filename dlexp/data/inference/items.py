@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,20 @@ def concatenate(parts: Sequence[InputItems]) -> InputItems:
     """The items of all `parts`, at least one, in order."""
     if len(parts) == 1:
         return parts[0]
+    parts = _of_one_shape(parts)
     names = {name: [value for part in parts for value in part.names[name]] for name in parts[0].names}
     problems = [problem for part in parts for problem in part.problems]
     return InputItems(names, problems, joined_inputs([part.inputs for part in parts]))
+
+
+def _of_one_shape(parts: Sequence[InputItems]) -> Sequence[InputItems]:
+    """The same parts; those without a usable item get the shape of the others, where all are tensors."""
+    given = [part.inputs for part in parts if isinstance(part.inputs, Tensor) and len(part.inputs)]
+    if not given:
+        return parts
+    empty = given[0][:0]
+    is_empty = [isinstance(part.inputs, Tensor) and not len(part.inputs) for part in parts]
+    return [replace(part, inputs=empty) if bare else part for part, bare in zip(parts, is_empty, strict=True)]
 
 
 def joined_inputs(parts: Sequence[Tensor | Sequences]) -> Tensor | Sequences:
@@ -96,11 +107,14 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
     """`items` in groups of B = `batch_size` usable ones; an unusable item is in the group of the one before it.
 
     As in `batches.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
-    an evaluation. Long stretches of unusable items form separate groups.
+    an evaluation. Long stretches of unusable items, and items of another shape, form separate groups.
     """
     waiting: list[InputItems] = []
     enough = batch_size + (2 if batch_size > 1 else 1)  # for a batch, and for another one after it
     for part in items:
+        if _differ(waiting, part):
+            yield from _groups(concatenate(waiting), batch_size)
+            waiting.clear()
         waiting.append(part)
         good = sum(len(some.inputs) for some in waiting)
         if good < enough:
@@ -115,6 +129,22 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
         waiting = [whole]
     if waiting:
         yield concatenate(waiting)
+
+
+def _differ(waiting: Sequence[InputItems], part: InputItems) -> bool:
+    """Whether the usable items of `part` have another shape than those that wait, such as images of other sizes."""
+    shapes = [
+        tuple(one.inputs.shape[1:]) for one in (*waiting, part) if isinstance(one.inputs, Tensor) and len(one.inputs)
+    ]
+    return len(set(shapes)) > 1
+
+
+def _groups(whole: InputItems, batch_size: int) -> Iterator[InputItems]:
+    """All of `whole`, in groups of B; the last one may have one more."""
+    while len(whole.inputs) >= batch_size + 2:
+        group, whole = whole.cut(batch_size)
+        yield group
+    yield whole
 
 
 def files_of(arguments: Iterable[str], suffixes: tuple[str, ...] | None = None) -> tuple[list[str], list[str]]:

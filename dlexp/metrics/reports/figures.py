@@ -209,6 +209,21 @@ class ImagePairs:
 
 
 @dataclass(frozen=True)
+class ImageVersions:
+    """Samples of the split with what is made of them, side by side.
+
+    positions  (K,) of the samples in the split
+    labels     of each
+    versions   name -> images (K, 1 or 3, H, W) in [0, 1]; empty until somebody reads the samples
+    """
+
+    caption: str
+    positions: Sequence[int]
+    labels: Sequence[str]
+    versions: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Histogram:
     """How often values occur.
 
@@ -264,6 +279,7 @@ Figure = (
     | ImageRows
     | Points
     | ImagePairs
+    | ImageVersions
     | Histogram
     | Bars
     | Scatter

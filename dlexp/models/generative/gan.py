@@ -23,11 +23,12 @@ from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import norm_1d, norm_2d
 
-__all__ = ["Discriminator", "Generator", "gan"]
+__all__ = ["Discriminator", "Generator", "gan", "image_discriminator"]
 
 _IMAGE = 256  # numbers of a sample from which on the published sizes are the default
 _CONVOLVED = 16  # pixels of a side from which on `auto` means convolutions
 _KERNEL = 3
+_ALONE = ("none", 0.0, "leaky_relu_0.2")  # norm, dropout and activation of a discriminator without a generator
 _SMALLEST = (
     2  # pixels of a side: smaller maps tell nothing more, and in bf16 their weights' gradients are sometimes NaN
 )
@@ -198,6 +199,17 @@ def gan(
     discriminator = Discriminator(body, features, projection, plane, spectral_norm or 1.0)
     _normed(discriminator, spectral_norm is not None)
     return {"generator": Generator(made, latent, shape.num_classes), "discriminator": discriminator}
+
+
+def image_discriminator(*, input_shape: tuple[int, ...], channels: Sequence[int] = (16, 32, 64, 128)) -> Discriminator:
+    """A discriminator alone, without classes: (B, *input_shape) -> (B,).
+
+    Args:
+        input_shape: (channels, H, W).
+        channels: Of the convolutions, of stride 2 down to maps of 2 pixels.
+    """
+    body, features = _convolved_body(_Shape(tuple(input_shape), 0, ()), channels, _ALONE, "projection")
+    return Discriminator(body, features)
 
 
 def _refuse_condition(conditional: bool, num_classes: int) -> None:

@@ -22,6 +22,7 @@ from dlexp.metrics.reports.figures import (
     Histogram,
     ImagePairs,
     ImageRows,
+    ImageVersions,
     Lines,
     Points,
     RankingCurves,
@@ -34,6 +35,7 @@ from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.generated.beside_real import class_shares_png, points_over_png
 from dlexp.report.figures.generated.image_pairs import image_pairs_png
+from dlexp.report.figures.generated.image_versions import image_versions_png
 from dlexp.report.figures.generated.values import bars_png, histogram_png
 from dlexp.report.figures.inspection.scatter import scatter_png
 from dlexp.report.figures.labels import cut, short_labels
@@ -84,6 +86,8 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return points_over_png(figure, split)
         case ImagePairs():
             return image_pairs_png(figure, split)
+        case ImageVersions():
+            return image_versions_png(figure, split)
         case Histogram():
             return histogram_png(figure, split)
         case Bars():

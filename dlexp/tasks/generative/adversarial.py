@@ -107,7 +107,7 @@ class Adversarial(GenerativeTask):
         drawn = torch.randn(len(batch), generator.latent, device=as_tensor(batch.inputs).device)
         if phase == "generator":
             made = _made(generator, drawn, classes)
-            with _without_gradients(discriminator):
+            with without_gradients(discriminator):
                 scores = discriminator(made, classes)
             return LossOutput(generator_losses(self.objective, scores.float()).mean())
         data = as_tensor(batch.inputs)
@@ -230,7 +230,7 @@ def _refuse_batch_norm(discriminator: nn.Module, penalty: str) -> None:
 
 
 @contextmanager
-def _without_gradients(network: nn.Module) -> Iterator[None]:
+def without_gradients(network: nn.Module) -> Iterator[None]:
     """In the body, what `network` computes has gradients for its inputs and not for its weights: a third less work."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:

@@ -9,7 +9,7 @@ Symbols: B samples in a batch, N samples that are made, Z latent numbers, C clas
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -108,10 +108,6 @@ class GenerativeTask(Task):
     @abstractmethod
     def decoded(self, networks: Networks, latents: Tensor, sampling: Sampling) -> Tensor:
         """Inputs (N, *shape) made of noise or latents (N, *latent shape)."""
-
-    def baselines(self, training: Iterable[Batch], split: Iterable[Batch]) -> Mapping[str, Mapping[str, float]]:
-        """What needs no network: a name for it -> metric -> its value on `split`; by default nothing."""
-        return {}
 
     def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         """The mean loss, and the means of `Prediction.extra` under its names."""

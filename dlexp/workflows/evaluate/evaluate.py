@@ -16,7 +16,6 @@ from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.report import Report
-from dlexp.tasks.generative.base import GenerativeTask
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.anomalies import with_anomalies
 from dlexp.workflows.evaluate.attention import with_attention_maps
@@ -126,8 +125,7 @@ def _baselines(experiment: Experiment, split: str) -> dict[str, Any]:
     """What simple models of the data reach on the split, where it has such."""
     made, task = experiment.bundle.baselines, experiment.task
     found = dict(made(split)) if made else {}
-    if isinstance(task, GenerativeTask):
-        found |= task.baselines(experiment.split("train"), experiment.split(split))
+    found |= task.baselines(experiment.split("train"), experiment.split(split))
     return {"baselines": {name: dict(values) for name, values in found.items()}} if found else {}
 
 

@@ -31,7 +31,7 @@ _MADE = (
     "attention-*",
     "gradient_through_time",
     *("generated", "nearest_training", "class_shares"),
-    "reconstructions",
+    *("reconstructions", "images"),
     "scores",
     "latents",
     "kl",

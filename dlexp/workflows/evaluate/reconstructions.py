@@ -14,22 +14,30 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.data.loaders import EvalBatches
 from dlexp.data.ranges import to_shares
 from dlexp.engine.evaluate import predictions, seeded
-from dlexp.metrics.reports.figures import Figure, ImagePairs
+from dlexp.metrics.reports.figures import Figure, ImagePairs, ImageVersions
 from dlexp.metrics.reports.report import Report
 from dlexp.specs import ImageSpec
 from dlexp.types import as_tensor
-from dlexp.workflows.image_samples import has_pictures
+from dlexp.workflows.image_samples import has_pictures, versions_of
+from dlexp.workflows.split_rows import samples_at
 
 
 def with_reconstructions(report: Report, experiment: Experiment, split: str) -> Report:
     """`report` whose pairs of images have the images; without the pairs where samples are no images."""
     figures: dict[str, Figure] = {}
     for name, figure in report.figures.items():
-        if not isinstance(figure, ImagePairs) or figure.originals is not None:
+        if isinstance(figure, ImageVersions):
+            figures[name] = _with_versions(figure, experiment, split)
+        elif not isinstance(figure, ImagePairs) or figure.originals is not None:
             figures[name] = figure
         elif has_pictures(experiment.bundle):
             figures[name] = _with_images(figure, experiment, split)
     return replace(report, figures=figures)
+
+
+def _with_versions(figure: ImageVersions, experiment: Experiment, split: str) -> ImageVersions:
+    """The samples with what is made of them."""
+    return replace(figure, versions=versions_of(experiment, samples_at(experiment, split, figure.positions)))
 
 
 def _with_images(figure: ImagePairs, experiment: Experiment, split: str) -> ImagePairs:

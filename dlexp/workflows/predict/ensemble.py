@@ -2,7 +2,7 @@
 
 Probabilities are averaged, not logits: the mean is a probability too, and each network has the same weight
 (Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles, NeurIPS 2017).
-Values are averaged in their own units.
+Values are averaged in their own units, images pixel by pixel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlexp.engine.evaluate import predictions
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.metrics.outputs import softmax
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
-from dlexp.specs import ValueSpec
+from dlexp.specs import ImageTargetSpec, ValueSpec
 from dlexp.text.quoting import shell_word
 from dlexp.types import Batch, Prediction
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
@@ -76,10 +76,10 @@ def _outputs(prediction: Prediction) -> torch.Tensor:
 
 
 def check_mean(runs: Sequence[RestoredRun], columns: PredictionColumns) -> None:
-    """Raise ConfigError if the predictions of several runs are neither numbers of classes nor values."""
+    """Raise ConfigError if the predictions of several runs are neither numbers of classes nor values or images."""
     if len(runs) == 1 or columns.scores is not None:
         return
-    if isinstance(runs[0].experiment.bundle.spec.targets, ValueSpec):
+    if isinstance(runs[0].experiment.bundle.spec.targets, ValueSpec | ImageTargetSpec):
         return
     folder = runs[0].run.path.parent
     rule = "is a group of seeds, and the outputs of its networks, such as embeddings, have no mean"

@@ -8,12 +8,14 @@ from dlexp.data.inference.items import InputItems, files_of
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.kinds import describe_kind
+from dlexp.tasks.generative.images import ImageTask
 from dlexp.workflows.predict.new_images import NewImages
 from dlexp.workflows.predict.new_rows import NewRows
 from dlexp.workflows.predict.new_series import NewSeries
 from dlexp.workflows.predict.new_texts import NewTexts
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
+from dlexp.workflows.predict.whole_images import WholeImages
 from dlexp.workflows.run_record.restore import RestoredRun
 
 # By kind of inputs.
@@ -35,7 +37,8 @@ class Inputs:
         if kind not in READERS:
             rule = f"predicting files is not supported with {describe_kind(kind)}"
             raise DataError(rule, code="not-supported")
-        self._reader = READERS[kind](stored, request)
+        is_whole = isinstance(stored.experiment.task, ImageTask) and request.given is None
+        self._reader = (WholeImages if is_whole else READERS[kind])(stored, request)
 
     def read(self) -> Iterator[InputItems]:
         """All samples in order: texts, then what is handed over or files, which are checked before any is read."""

@@ -24,6 +24,7 @@ from dlexp.workflows.predict.anomalies import Judgement
 from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
+from dlexp.workflows.predict.whole_images import WrittenImages, with_images, written_images
 from dlexp.workflows.run_record.drift import describe
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions
 
@@ -82,16 +83,21 @@ def answer(
     for run in runs:
         _set_generation(run, request)
     request = _asked(runs, request)
+    images = written_images(runs, request)
     rows = _Rows(stored, request, writer)
-    groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
-    for group, answers in _answered(runs, groups, Judgement(runs, checkpoint, say)):
+    size = 1 if images else stored.experiment.config.eval_batch_size  # whole images may be large
+    groups = in_batches(Inputs(stored, request, say).read(), size)
+    for group, answers in _answered(runs, groups, Judgement(runs, checkpoint, say), images):
         rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
 def _answered(
-    runs: Sequence[RestoredRun], groups: Iterable[InputItems], judgement: Judgement
+    runs: Sequence[RestoredRun],
+    groups: Iterable[InputItems],
+    judgement: Judgement,
+    images: WrittenImages | None,
 ) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its predictions; None if none of its samples is valid."""
     stored = runs[0]
@@ -115,6 +121,8 @@ def _answered(
                 yield waiting.popleft(), None
             columns = experiment.task.prediction_columns(spec, prediction)
             check_mean(runs, columns)
+            if images:
+                columns = with_images(columns, images.column(waiting[0], prediction))
             yield waiting.popleft(), judgement.of(columns, prediction)
     for group in waiting:
         yield group, None

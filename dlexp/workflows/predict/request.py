@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.tasks.decoding.options import GenerationOptions
@@ -32,6 +33,8 @@ class PredictRequest:
         given: A DataFrame, or arrays by name, that a Python program hands over; None for files.
         texts: Samples that are texts, read before all files.
         generation: How sequences are put out, for runs that put some out.
+        images: Folder of the images that a run puts out; None for runs that put out none.
+        force: Whether images that are there already are replaced.
     """
 
     inputs: Sequence[str]
@@ -43,3 +46,5 @@ class PredictRequest:
     given: Given | None = None
     texts: Sequence[str] = ()
     generation: GenerationOptions = _GREEDY
+    images: Path | None = None
+    force: bool = False

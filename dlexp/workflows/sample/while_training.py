@@ -17,10 +17,15 @@ from dlexp.artifacts.files.reading import is_there, read_bytes
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.training import TrainingSetup
+from dlexp.data.images.encoding import png_of
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord
 from dlexp.errors import ConfigError
-from dlexp.runtime.seed import order
+from dlexp.metrics.reports.figures import ImageVersions
+from dlexp.runtime.seed import kept_randomness, order
 from dlexp.tasks.generative.base import Encodes, GenerativeTask, Sampling
+from dlexp.tasks.generative.images import ImageTask
+from dlexp.tasks.generative.style_transfer import StyleTransfer
+from dlexp.workflows.image_samples import versions_of
 from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.sample.maker import BATCH, SampleMaker
 from dlexp.workflows.sample.own_units import OwnUnits
@@ -29,9 +34,10 @@ from dlexp.workflows.sample.plan import SamplePlan, plan_of, reconstructions
 from dlexp.workflows.sample.request import SampleRequest
 from dlexp.workflows.split_rows import samples_at
 
-FOLDER, ANIMATION = "samples", "samples.gif"
+FOLDER, ANIMATION, PICTURE = "samples", "samples.gif", "picture.png"
 _NAME = re.compile(r"epoch_(\d+)\.png")
 _COUNT, _POINTS = 25, 256  # samples of a grid, and of a table; with classes, as many of each as one batch has
+_VERSIONS = 8  # samples shown with what is made of them
 _PICTURES = 10  # of a run by default
 _SEED = 0  # that of `dlexp sample`, which makes the same samples
 
@@ -54,7 +60,10 @@ def sample_pictures(run: RunDir, setup: TrainingSetup, say: Callable[[str], None
     for epoch, path in frames(run.path).items():
         if epoch > setup.state.epoch:
             path.unlink(missing_ok=True)
-    return (_SamplePictures(run, setup, say, every or ceil(experiment.config.trainer.epochs / _PICTURES)).observe,)
+    every = every or ceil(experiment.config.trainer.epochs / _PICTURES)
+    if isinstance(experiment.task, ImageTask):
+        return (_VersionPictures(run, setup, say, every).observe,)
+    return (_SamplePictures(run, setup, say, every).observe,)
 
 
 def check_sample_pictures(experiment: Experiment) -> bool:
@@ -64,6 +73,8 @@ def check_sample_pictures(experiment: Experiment) -> bool:
     """
     task, option, every = experiment.task, experiment.config.task.option, experiment.config.trainer.sample_every
     rule = ""
+    if isinstance(task, ImageTask):
+        return True
     if not isinstance(task, GenerativeTask):
         rule = f"task={option} makes no samples"
     elif task.noise_shape(dict(experiment.networks.items())) is None and not isinstance(task, Encodes):
@@ -83,7 +94,7 @@ def frames(folder: Path) -> dict[int, Path]:
     return dict(sorted(numbered.items()))
 
 
-def write_animation(run: RunDir, pictures: Pictures) -> None:
+def _write_animation(run: RunDir, pictures: Pictures) -> None:
     """Write samples.gif of two pictures or more."""
     paths = list(frames(run.path).values())
     if len(paths) < 2:
@@ -100,6 +111,46 @@ def write_animation(run: RunDir, pictures: Pictures) -> None:
 def _units(experiment: Experiment) -> OwnUnits:
     bundle = experiment.bundle
     return OwnUnits(bundle.spec, bundle.preprocess, bundle.preprocessing)
+
+
+def write_pictures(run: RunDir, experiment: Experiment, pictures: Pictures) -> None:
+    """Write samples.gif of two pictures or more; and of a run whose result is a picture picture.png, pixel by pixel."""
+    _write_animation(run, pictures)
+    if not isinstance(experiment.task, StyleTransfer):
+        return
+
+    pictures.write(
+        run / PICTURE, lambda: png_of(versions_of(experiment, samples_at(experiment, "val", [0]))["picture"][0])
+    )
+
+
+class _VersionPictures:
+    """Draws the same validation samples, and what the network makes of them, after some epochs."""
+
+    def __init__(self, run: RunDir, setup: TrainingSetup, say: Callable[[str], None], every: int) -> None:
+        self._folder, self._setup, self._say, self._every = run / FOLDER, setup, say, every
+        length = len(setup.experiment.bundle.splits["val"])
+        self._chosen = sorted(order(length, _SEED, 0)[: min(_VERSIONS, length)].tolist())
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Draw at the end of every so many-th epoch, and of the last one."""
+        if not isinstance(record, EpochRecord) or (record.epoch % self._every and record.epoch != record.epochs):
+            return
+        experiment, pictures = self._setup.experiment, Pictures()
+        with self._setup.state.eval_weights(), kept_randomness():
+            versions = versions_of(experiment, samples_at(experiment, "val", self._chosen))
+        rows = experiment.bundle.splits["val"].indices[self._chosen].tolist()
+
+        def draw() -> bytes:
+            from dlexp.report.figures.generated.image_versions import image_versions_png
+
+            return image_versions_png(
+                ImageVersions("", self._chosen, [f"row {row}" for row in rows], versions), f"epoch {record.epoch}"
+            )
+
+        pictures.write(self._folder / f"epoch_{record.epoch:04d}.png", draw)
+        for problem in pictures.undrawn:
+            self._say(problem)
 
 
 class _SamplePictures:

@@ -41,7 +41,7 @@ from dlexp.workflows.reporter import Reporter, RunFacts, unbroken
 from dlexp.workflows.run_record.anomaly_threshold import measure_threshold
 from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
-from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_animation
+from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_pictures
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
@@ -314,7 +314,7 @@ def _finish(
     measure_threshold(run, experiment, say)
     (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
-    write_animation(run, pictures)
+    write_pictures(run, experiment, pictures)
     summary = {
         "run": str(run.path),
         "reason": reason,

@@ -36,7 +36,17 @@ from dlexp.sequence_specs import (
     TokenTargetSpec,
 )
 from dlexp.spec_base import InputSpec, TargetSpec
-from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, LabelSpec, MaskSpec, TableSpec, ValueSpec
+from dlexp.specs import (
+    BoxSpec,
+    ClassSpec,
+    DataSpec,
+    ImageSpec,
+    ImageTargetSpec,
+    LabelSpec,
+    MaskSpec,
+    TableSpec,
+    ValueSpec,
+)
 from dlexp.tasks.base import forward
 from dlexp.text.vocabulary import learn_vocabulary
 from dlexp.types import Batch, Field, Mixed, Sequences, as_tensor
@@ -58,6 +68,7 @@ TARGETS: list[TargetSpec | None] = [
     LabelSpec(("p", "q", "r")),
     MaskSpec(("ground", "object"), 6, 5, 255),
     BoxSpec(("cat", "dog")),
+    ImageTargetSpec(3, 12, 10, 255.0, 2),
     TokenTargetSpec(5, 4),
     TokenTargetSpec(5, 4, 1, 2, WORDS),
     NextTokenSpec(5, 4, WORDS),

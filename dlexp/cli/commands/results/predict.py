@@ -43,6 +43,7 @@ def predict(
     repetition_penalty: given.RepetitionPenalty = 1.0,
     max_length: given.MaxLength = None,
     seed: given.GenerationSeed = 0,
+    images: given.Images = None,
     allow_changes: given.UseChanged = False,
     trust: given.Trust = None,
     force: given.Force = False,
@@ -75,7 +76,7 @@ def predict(
     options, texts = RestoreOptions(checkpoint, changes, trusted, allow_changes), tuple(text or ())
     with _names(files_from) as names:
         wanted = samples, names, probabilities, top, ignore_extra, separator
-        request = PredictRequest(*wanted, texts=texts, generation=generation)
+        request = PredictRequest(*wanted, texts=texts, generation=generation, images=images, force=force)
         content = _predicted(folder, request, options, kind, out, collects=json and out is None)
     if json:
         print_json(content)

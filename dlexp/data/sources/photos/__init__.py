@@ -1,0 +1,1 @@
+"""Photos: patches in two resolutions, and a photo with the style of another."""
