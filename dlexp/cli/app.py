@@ -49,14 +49,16 @@ COMMANDS = (
     Command(
         "predict",
         "results.predict:predict",
-        "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds.",
+        "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds or an ensemble.",
     ),
     Command(
         "sample",
         "results.sample:sample",
         "Make samples with a generative run, reconstruct data, or go from one sample to another.",
     ),
-    Command("export", "results.export:export", "Export the network of a run and check its outputs."),
+    Command(
+        "export", "results.export:export", "Export the network of a run, or the mean of several, and check its outputs."
+    ),
     Command(
         "explain",
         "results.explain:explain_run",

@@ -15,6 +15,7 @@ from dlexp.errors import DlexpError
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 SWEEP_MARK = "jobs.json"
 SWEEP_STATES = "sweep.json"
+ENSEMBLE_MARK = "ensemble.json"
 _MOST_DIGITS = 20
 
 
@@ -37,6 +38,11 @@ def _seed_of(path: Path) -> tuple[int, str]:
 def is_sweep(folder: Path) -> bool:
     """Return whether a directory is that of a sweep, `dlexp train -m`."""
     return is_file(folder / SWEEP_MARK)
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Return whether a directory is that of an ensemble, `dlexp evaluate --ensemble`."""
+    return is_file(folder / ENSEMBLE_MARK)
 
 
 def check_sweep(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.tasks.decoding.options import GenerationOptions
@@ -32,6 +33,8 @@ class PredictRequest:
         given: A DataFrame, or arrays by name, that a Python program hands over; None for files.
         texts: Samples that are texts, read before all files.
         generation: How sequences are put out, for runs that put some out.
+        others: Directories of more runs, groups and ensembles whose predictions are averaged with those of the first.
+        tta: Views of test-time augmentation, "" for none.
     """
 
     inputs: Sequence[str]
@@ -43,3 +46,5 @@ class PredictRequest:
     given: Given | None = None
     texts: Sequence[str] = ()
     generation: GenerationOptions = _GREEDY
+    others: Sequence[Path] = ()
+    tta: str = ""
