@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlexp.data.augment.operations import middle
+from dlexp.data.augment.operations import Augmentation, middle
 from dlexp.data.augment.recipe import Recipe
-from dlexp.data.columns import Transform
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import derive
 from dlexp.types import Field, as_tensor
@@ -72,7 +71,7 @@ class View:
     """One view with the name that tables show; no transform is the image as it is evaluated without views."""
 
     name: str
-    transform: Transform | None
+    transform: Augmentation | FixedView | None
 
 
 def check_views(words: str) -> int | None:

@@ -11,9 +11,9 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
 from dlexp.data.augment.views import NAMED, View, check_views
 from dlexp.workflows.ensemble.choose import chosen_ensemble
-from dlexp.workflows.ensemble.collect import Collected, open_member, views_for
-from dlexp.workflows.ensemble.evaluate import described, notes_on
-from dlexp.workflows.ensemble.gains import Rivals, diversity, scores_of
+from dlexp.workflows.ensemble.collect import CollectedOutputs, open_member, views_for
+from dlexp.workflows.ensemble.evaluate import members_and_gains, notes_on
+from dlexp.workflows.ensemble.gains import Rivals, diversity, sample_scores
 from dlexp.workflows.ensemble.outputs import (
     SplitOutputs,
     check_averaged,
@@ -47,14 +47,14 @@ def evaluate_views(folder: Path, request: CombineRequest) -> dict[str, Any]:
         wanted = dict.fromkeys(("val", split))
         outputs = {name: _of_views(experiment, name, views, request) for name in wanted}
         members = [EnsembleMember(run.path, request.checkpoint, view.name) for view in views]
-        collected = Collected(experiment, members, outputs, changed)
+        collected = CollectedOutputs(experiment, members, outputs, changed)
         record = chosen_ensemble(collected, request)
         found = outputs[split]
         combined = combined_outputs(found, record.how)
-        scores = [scores_of(one, t) for one, t in zip(found, record.temperatures, strict=True)]
-        own = scores_of(combined, 1.0 if record.is_calibrated else record.temperature)
+        scores = [sample_scores(one, t) for one, t in zip(found, record.temperatures, strict=True)]
+        own = sample_scores(combined, 1.0 if record.is_calibrated else record.temperature)
         rivals = Rivals([view.name for view in views], scores, 0, best_label="the samples as they are")
-        facts = described(record, rivals, own)
+        facts = members_and_gains(record, rivals, own)
         facts |= {
             "views": request.tta,
             "diversity": diversity(found, record.how.weights, experiment),

@@ -24,8 +24,8 @@ from dlexp.metrics.ensembles.member_weights import (
 from dlexp.metrics.ensembles.temperature import fitted_temperature, true_losses
 from dlexp.sequence_specs import ForecastSpec
 from dlexp.specs import ValueSpec
-from dlexp.workflows.ensemble.collect import Collected
-from dlexp.workflows.ensemble.gains import scores_of
+from dlexp.workflows.ensemble.collect import CollectedOutputs
+from dlexp.workflows.ensemble.gains import sample_scores
 from dlexp.workflows.ensemble.outputs import SplitOutputs, combined_outputs
 from dlexp.workflows.ensemble.request import CombineRequest
 from dlexp.workflows.run_record.ensemble_record import EnsembleRecord
@@ -33,7 +33,7 @@ from dlexp.workflows.run_record.ensemble_record import EnsembleRecord
 _DECIDES = {"log_loss": 1, "mse": 1, "accuracy": -1}  # metric of the best member -> 1 where it is to become small
 
 
-def chosen_ensemble(collected: Collected, request: CombineRequest) -> EnsembleRecord:
+def chosen_ensemble(collected: CollectedOutputs, request: CombineRequest) -> EnsembleRecord:
     """The ensemble of what was collected on the validation split; nothing else is looked at."""
     val, experiment = collected.outputs["val"], collected.experiment
     how = Combination(_weights(val, request, experiment), request.vote)
@@ -48,7 +48,7 @@ def chosen_ensemble(collected: Collected, request: CombineRequest) -> EnsembleRe
             rule = f"is of probabilities, and loss={experiment.config.loss.option} makes none"
             raise ConfigError.one("--calibrate", "", rule, "Remove it.", code="not-supported")
         how = Combination(how.weights, False, temperature)
-    metrics = tuple(scores_of(one).metrics() for one in val)
+    metrics = tuple(sample_scores(one).metrics() for one in val)
     names = experiment.bundle.spec.output_names
     return EnsembleRecord(
         tuple(collected.members), request.weights, how, meaning, temperature, temperatures, metrics, names, len(val[0])

@@ -26,7 +26,7 @@ from dlexp.workflows.run_record.restore import load_eval_weights
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectedOutputs:
     """The outputs of all members.
 
     Attributes:
@@ -42,7 +42,9 @@ class Collected:
     changed: Sequence[Change]
 
 
-def collect_outputs(members: Sequence[EnsembleMember], splits: Iterable[str], request: CombineRequest) -> Collected:
+def collect_outputs(
+    members: Sequence[EnsembleMember], splits: Iterable[str], request: CombineRequest
+) -> CollectedOutputs:
     """The outputs of each member on each split, with the mean over its views where the request names some.
 
     Members whose runs read the same data share it; their networks are in memory one at a time.
@@ -75,7 +77,7 @@ def collect_outputs(members: Sequence[EnsembleMember], splits: Iterable[str], re
             _refuse_others(outputs[split], made, member, members)
             outputs[split].append(made)
     assert first is not None
-    return Collected(first, members, outputs, list(changed.values()))
+    return CollectedOutputs(first, members, outputs, list(changed.values()))
 
 
 def open_member(run: RunDir, request: CombineRequest, before: Experiment | None) -> tuple[Experiment, Sequence[Change]]:

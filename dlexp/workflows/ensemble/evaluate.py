@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.findings import counted
 from dlexp.metrics.ensembles.combination import Combination
 from dlexp.workflows.ensemble.choose import best_member, chosen_ensemble
-from dlexp.workflows.ensemble.collect import Collected, collect_outputs
-from dlexp.workflows.ensemble.gains import CALIBRATED, Rivals, Scores, blocks_of, diversity, gains, scores_of
+from dlexp.workflows.ensemble.collect import CollectedOutputs, collect_outputs
+from dlexp.workflows.ensemble.gains import Rivals, Scores, blocks_of, diversity, gains, sample_scores
 from dlexp.workflows.ensemble.members import ensemble_members
 from dlexp.workflows.ensemble.outputs import combined_outputs
 from dlexp.workflows.ensemble.request import CombineRequest
@@ -57,7 +57,7 @@ def evaluate_ensemble(folder: Path, request: CombineRequest) -> dict[str, Any]:
 
 def _made(
     folders: Sequence[Path], request: CombineRequest, splits: Sequence[str]
-) -> tuple[Path, EnsembleRecord, Collected]:
+) -> tuple[Path, EnsembleRecord, CollectedOutputs]:
     request.check()
     members = ensemble_members(folders, request.checkpoint, snapshots=request.snapshots)
     collected = collect_outputs(members, splits, request)
@@ -70,19 +70,21 @@ def _made(
     return folder, record, collected
 
 
-def _evaluated(folder: Path, record: EnsembleRecord, collected: Collected, request: CombineRequest) -> dict[str, Any]:
+def _evaluated(
+    folder: Path, record: EnsembleRecord, collected: CollectedOutputs, request: CombineRequest
+) -> dict[str, Any]:
     split, outputs = request.split, collected.outputs[request.split]
     combined = combined_outputs(outputs, record.how)
-    own = scores_of(combined, _temperature(record))
+    own = sample_scores(combined, _temperature(record))
     rivals = Rivals(
         [member.label for member in record.members],
-        [scores_of(one, t) for one, t in zip(outputs, record.temperatures, strict=True)],
+        [sample_scores(one, t) for one, t in zip(outputs, record.temperatures, strict=True)],
         best_member(record.val, record.how.is_vote),
         _equal_scores(record, collected, split),
         blocks_of(combined, collected.experiment),
     )
     facts = {
-        **described(record, rivals, own),
+        **members_and_gains(record, rivals, own),
         "diversity": diversity(outputs, record.how.weights, collected.experiment),
         "notes": list(notes_on(record, request)),
     }
@@ -104,7 +106,7 @@ def _temperature(record: EnsembleRecord) -> float | None:
     return 1.0 if record.is_calibrated else record.temperature
 
 
-def _equal_scores(record: EnsembleRecord, collected: Collected, split: str) -> Scores | None:
+def _equal_scores(record: EnsembleRecord, collected: CollectedOutputs, split: str) -> Scores | None:
     """The scores of the same members with equal weights; None where the weights are equal.
 
     Without a temperature fitted for them, they have no calibrated log loss.
@@ -112,10 +114,10 @@ def _equal_scores(record: EnsembleRecord, collected: Collected, split: str) -> S
     if record.chosen == "equal":
         return None
     how = Combination.equal(len(record.members))
-    return scores_of(combined_outputs(collected.outputs[split], replace(how, is_vote=record.how.is_vote)))
+    return sample_scores(combined_outputs(collected.outputs[split], replace(how, is_vote=record.how.is_vote)))
 
 
-def described(record: EnsembleRecord, rivals: Rivals, own: Scores) -> dict[str, Any]:
+def members_and_gains(record: EnsembleRecord, rivals: Rivals, own: Scores) -> dict[str, Any]:
     """The members with their weights and metrics, and the gains over them, as plain values."""
     gained = gains(own, rivals)
     rows = zip(record.members, record.how.weights, record.temperatures, record.val, rivals.scores, strict=True)
@@ -146,21 +148,17 @@ def described(record: EnsembleRecord, rivals: Rivals, own: Scores) -> dict[str, 
 def notes_on(record: EnsembleRecord, request: CombineRequest) -> Sequence[str]:
     """What a reader of the gains must know."""
     found = []
+    is_chosen = record.chosen not in ("equal", "uniform soup")
     fitted = [
-        *(["weights"] if record.chosen != "equal" else []),
+        *(["weights"] if is_chosen else []),
         *(["temperatures"] if record.temperature is not None else []),
     ]
     if request.split == "val" and fitted:
         text = f"{' and '.join(fitted)} were fitted on these samples, so what rests on them is too good here"
         found.append(f"{text}; --split test has others")
-    if record.chosen != "equal" and record.val_samples < _FEW:
+    if is_chosen and record.val_samples < _FEW:
         count = counted(record.val_samples, "validation sample")
-        found.append(f"{record.chosen} weights were chosen on {count}, which say little; equal weights may do as well")
+        found.append(f"the weights ({record.chosen}) were chosen on {count}, which say little")
     if request.split == "train":
         found.append("the members were trained on these samples, so this says nothing about new ones")
     return found
-
-
-def best_metric(gained: Mapping[str, Mapping[str, Any]]) -> str:
-    """The metric that a sentence about the ensemble is about: the calibrated log loss, the log loss, the first."""
-    return next((name for name in (CALIBRATED, "log_loss", "mse", "accuracy") if name in gained), next(iter(gained)))

@@ -48,7 +48,7 @@ class Scores:
         return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
 
-def scores_of(found: SplitOutputs, temperature: float | None = None) -> Scores:
+def sample_scores(found: SplitOutputs, temperature: float | None = None) -> Scores:
     """Of classes accuracy, log loss, the log loss at `temperature` and the calibration error; of values mae, mse."""
     if found.meaning == "values":
         apart = np.abs(found.numbers - found.targets.double().numpy())

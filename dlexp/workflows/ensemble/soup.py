@@ -33,9 +33,9 @@ from dlexp.metrics.states import MetricState
 from dlexp.regularization.weight_averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.ensemble.choose import best_member, chosen_ensemble
-from dlexp.workflows.ensemble.collect import Collected, collect_outputs
-from dlexp.workflows.ensemble.evaluate import described, notes_on
-from dlexp.workflows.ensemble.gains import Rivals, blocks_of, diversity, scores_of
+from dlexp.workflows.ensemble.collect import CollectedOutputs, collect_outputs
+from dlexp.workflows.ensemble.evaluate import members_and_gains, notes_on
+from dlexp.workflows.ensemble.gains import Rivals, blocks_of, diversity, sample_scores
 from dlexp.workflows.ensemble.members import ensemble_members
 from dlexp.workflows.ensemble.outputs import SplitOutputs, split_outputs
 from dlexp.workflows.ensemble.request import CombineRequest
@@ -73,7 +73,7 @@ def make_soup(folders: Sequence[Path], request: CombineRequest) -> dict[str, Any
     ingredients = [eval_weights_of(RunDir.find(member.run), member.checkpoint) for member in members]
     _refuse_other_shapes(members, ingredients)
     collected = collect_outputs(members, ("val", request.split), request)
-    experiment, values = collected.experiment, [scores_of(one).metrics() for one in collected.outputs["val"]]
+    experiment, values = collected.experiment, [sample_scores(one).metrics() for one in collected.outputs["val"]]
     first = best_member(values, vote=False)
     soup = _uniform(experiment, ingredients) if request.soup == "uniform" else _greedy(experiment, ingredients, values)
     _put_in(experiment, soup.weights)
@@ -104,7 +104,7 @@ def _greedy(
     found = _soup(experiment, ingredients, order[:1])
     for number in order[1:]:
         tried = _soup(experiment, ingredients, (*found.used, number))
-        before, after = (scores_of(one.val).metrics() for one in (found, tried))
+        before, after = (sample_scores(one.val).metrics() for one in (found, tried))
         if best_member([after, before], vote=False) == 0:
             found = tried
     return found
@@ -205,7 +205,9 @@ def _measured(experiment: Experiment, split: str, state: MetricState) -> Evaluat
     return evaluate(experiment.task, experiment.networks, batches, experiment.precision, state, seed=seed)
 
 
-def _evaluated(run: RunDir, collected: Collected, soup: _Soup, first: int, request: CombineRequest) -> dict[str, Any]:
+def _evaluated(
+    run: RunDir, collected: CollectedOutputs, soup: _Soup, first: int, request: CombineRequest
+) -> dict[str, Any]:
     """Evaluate the soup like any other run, beside its ingredients."""
     experiment, split = collected.experiment, request.split
     result = _measured(experiment, split, experiment.metrics.report_state())
@@ -223,11 +225,11 @@ def _evaluated(run: RunDir, collected: Collected, soup: _Soup, first: int, reque
         temperatures=fitted.temperatures[:-1],
         val=fitted.val[:-1],
     )
-    scores = [scores_of(one, t) for one, t in zip(outputs, record.temperatures, strict=True)]
+    scores = [sample_scores(one, t) for one, t in zip(outputs, record.temperatures, strict=True)]
     labels = [member.label for member in collected.members]
     rivals = Rivals(labels, scores, first, None, blocks_of(own, experiment))
     notes = [*notes_on(record, request), *_started_apart(collected.members)]
-    facts = described(record, rivals, scores_of(own, record.temperature))
+    facts = members_and_gains(record, rivals, sample_scores(own, record.temperature))
     facts |= {"diversity": diversity(outputs, weights, experiment), "notes": notes, "soup": request.soup}
     content["ensemble"] = facts
     write_json(run / "eval" / split / "report.json", content)
