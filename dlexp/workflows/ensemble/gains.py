@@ -122,7 +122,8 @@ def _gain(name: str, own: Floats, other: Floats, blocks: TimeBlocks | None, leve
     sign = 1 if measure.maximize else -1
     low, high = sorted((sign * found.low, sign * found.high))
     better = sign * found.sign
-    gained: dict[str, Any] = {"value": sign * found.value, "low": low, "high": high, "level": level}
+    # 0 is added, so that none is -0.
+    gained: dict[str, Any] = {"value": sign * found.value + 0.0, "low": low + 0.0, "high": high + 0.0, "level": level}
     gained["better"] = {1: True, -1: False, 0: None}[better]
     if name == "accuracy" and len(other) == 1:
         gained["mcnemar_p"] = mcnemar(own > 0, other[0] > 0).p_value
