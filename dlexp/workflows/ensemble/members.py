@@ -11,7 +11,6 @@ from dlexp.artifacts.files.writing import read_object
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_tree import check_sweep, is_ensemble, is_group, is_sweep, runs_in
 from dlexp.errors import ConfigError, Problem
-from dlexp.findings import counted
 from dlexp.text.quoting import command
 from dlexp.workflows.compare.same_data import refuse_other_data
 from dlexp.workflows.run_record.ensemble_record import SNAPSHOT_NAME, EnsembleMember, read_ensemble, snapshot_epochs
@@ -99,12 +98,12 @@ def _refuse_twice(found: Sequence[EnsembleMember]) -> None:
 
 
 def _too_few(found: Sequence[EnsembleMember], snapshots: bool) -> ConfigError:
-    where = "--snapshots" if snapshots else "--ensemble"
-    rule = f"requires at least two {'snapshots' if snapshots else 'networks'}, got {counted(len(found), 'network')}"
-    line = command("train", "--from", found[0].run if found else "RUN", *(
-        ["trainer.snapshot_every=5"] if snapshots else ["--seeds", "5"]
-    ))  # fmt: skip
-    return ConfigError.one(where, "", rule, f"Train more with {line}", code="missing-value")
+    where, what = ("--snapshots", "snapshots") if snapshots else ("--ensemble", "networks")
+    rule = f"requires at least two {what}, got {len(found)}"
+    remedy = "Name more runs, or a group of seeds as dlexp train --seeds 5 makes it"
+    if snapshots:
+        remedy = "Train with a smaller trainer.snapshot_every, or more epochs."
+    return ConfigError.one(where, "", rule, remedy, code="missing-value")
 
 
 def _refuse_others(runs: Sequence[RunSummary]) -> None:
