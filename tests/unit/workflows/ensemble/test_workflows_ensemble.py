@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from refusals import refused
+from sklearn.datasets import load_digits, load_iris
 from sklearn.metrics import log_loss
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
@@ -24,7 +26,7 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.ensembles.combination import unit_sum
 from dlexp.metrics.ensembles.member_weights import greedy_weights, mixture_loss
-from dlexp.workflows.ensemble.augmented import evaluate_views
+from dlexp.workflows.ensemble.augmented import evaluate_views, mirror_notes
 from dlexp.workflows.ensemble.evaluate import evaluate_ensemble, evaluate_members, make_ensemble
 from dlexp.workflows.ensemble.request import CombineRequest
 from dlexp.workflows.ensemble.soup import make_soup, mean_weights
@@ -39,7 +41,7 @@ from dlexp.workflows.train.seeds import train_seeds
 from dlexp.workflows.train.train import Request, resume, train
 
 CATALOG = Catalog(())
-WORDS = ("model=mlp", "model.hidden=[12]", "trainer.epochs=3", "trainer.device=cpu", "trainer.precision=fp32")
+WORDS = ("data=iris", "model.hidden=[4]", "trainer.epochs=3", "trainer.device=cpu", "trainer.precision=fp32")
 PLAIN = CombineRequest(resampling=Resampling(0))
 QUICK = Resampling(0)
 
@@ -52,7 +54,7 @@ def made(folder: Path, *words: str) -> Path:
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Three seeds of a small network on digits, the first with a snapshot of each epoch."""
+    """Three seeds of a small network on iris, with a snapshot of each epoch."""
     folder = tmp_path_factory.mktemp("ensembles") / "g"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DLEXP_RUNS_DIR", str(folder.parent / "runs"))
@@ -64,12 +66,24 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run on digits that is evaluated on the test split."""
+    folder = tmp_path_factory.mktemp("views") / "r"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLEXP_RUNS_DIR", str(folder.parent / "runs"))
+        made(folder, "data=digits", "trainer.epochs=2")
+        evaluate_run(folder, "test", "best", {}, (), resampling=QUICK)
+    yield folder
+
+
 def probabilities(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 10) and the true classes of predictions.csv."""
+    """(N, C) and the numbers of the true classes of predictions.csv."""
     with (folder / "eval" / split / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    shares = [[float(row[f"p({number})"]) for number in range(10)] for row in rows]
-    return np.array(shares), np.array([int(row["true"]) for row in rows])
+    names = [name[2:-1] for name in rows[0] if name.startswith("p(")]
+    shares = [[float(row[f"p({name})"]) for name in names] for row in rows]
+    return np.array(shares), np.array([names.index(row["true"]) for row in rows])
 
 
 def of_members(group: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -82,13 +96,13 @@ def test_an_ensemble_is_the_mean_of_its_probabilities_with_paired_gains(group: P
     each, true = of_members(group, "test")
     mean, _ = probabilities(Path(content["run"]), "test")
     np.testing.assert_allclose(mean, each.mean(axis=0), atol=1e-12)
-    losses = [log_loss(true, shares, labels=range(10)) for shares in each]
-    own = log_loss(true, mean, labels=range(10))
+    losses = [log_loss(true, shares, labels=range(3)) for shares in each]
+    own = log_loss(true, mean, labels=range(3))
     assert content["metrics"]["log_loss"] == pytest.approx(own)
     found = content["ensemble"]
     gains = found["gains"]["log_loss"]
     best = int(
-        np.argmin([log_loss(of_members(group, "val")[1], p, labels=range(10)) for p in of_members(group, "val")[0]])
+        np.argmin([log_loss(of_members(group, "val")[1], p, labels=range(3)) for p in of_members(group, "val")[0]])
     )
     assert found["best_on_val"] == found["members"][best]["label"] == f"seed-{42 + best}"
     assert gains["best"]["value"] == pytest.approx(losses[best] - own)
@@ -134,46 +148,49 @@ def test_greedy_weights_follow_from_the_validation_split_alone(group: Path) -> N
 def test_a_vote_is_of_classes_and_has_no_log_loss(group: Path) -> None:
     content = evaluate_members([group], CombineRequest(vote=True, resampling=QUICK))
     each, true = of_members(group, "test")
-    votes = np.eye(10)[each.argmax(axis=2)].sum(axis=0) + 0.1 * each.mean(axis=0)
+    votes = np.eye(3)[each.argmax(axis=2)].sum(axis=0) + 0.1 * each.mean(axis=0)
     assert content["metrics"]["accuracy"] == pytest.approx((votes.argmax(axis=1) == true).mean())
     assert "log_loss" not in content["metrics"] and "log_loss" not in content["ensemble"]["gains"]
 
 
 def test_an_ensemble_predicts_and_exports_what_it_was_evaluated_with(group: Path) -> None:
     pytest.importorskip("onnxruntime")
-    from sklearn.datasets import load_digits
-
     request = CombineRequest(weights="greedy", calibrate=True, resampling=QUICK)
     folder = Path(evaluate_members([group], request)["run"])
-    with (folder / "eval" / "test" / "predictions.csv").open(newline="") as file:
-        rows = [int(row["row"]) for row in csv.DictReader(file)]
-    images = load_digits().images[rows][:, None].astype(np.float32)
-    collected, options = Collected(), RestoreOptions(changes={"trainer.device": "cpu"})
-    asked = PredictRequest((), probabilities=True, given={"data": images})
-    found = predict_run(folder, asked, options, collected, lambda text: None)
-    shares = np.array([[row[f"p({number})"] for number in range(10)] for row in collected.rows])
+    flowers = rows_of(folder)
+    shares = predicted(folder, flowers)
     np.testing.assert_allclose(shares, probabilities(folder, "test")[0], atol=1e-9)
-    assert sum(found["weights"]) == pytest.approx(1)
     content = export_run(folder, ExportRequest("onnx", with_preprocessing=True), RestoreOptions(), lambda text: None)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content["file"])
-    (answer,) = session.run(None, {session.get_inputs()[0].name: images})
+    (answer,) = session.run(None, {session.get_inputs()[0].name: flowers.to_numpy(np.float64)})
     np.testing.assert_allclose(answer, shares, atol=1e-5)
     assert len(content["members"]) == sum(weight > 0 for weight in read_ensemble(folder).how.weights)
 
 
+def rows_of(folder: Path) -> pd.DataFrame:
+    """The flowers of the test split, in the order of predictions.csv."""
+    with (folder / "eval" / "test" / "predictions.csv").open(newline="") as file:
+        rows = [int(row["row"]) for row in csv.DictReader(file)]
+    return load_iris(as_frame=True).data.iloc[rows]
+
+
+def predicted(folder: Path, data: Any, tta: str = "", others: tuple[Path, ...] = ()) -> np.ndarray:
+    """(N, C) of `dlexp predict`."""
+    collected = Collected()
+    given = data if isinstance(data, pd.DataFrame) else {"data": data}
+    asked = PredictRequest((), probabilities=True, given=given, others=others, tta=tta)
+    predict_run(folder, asked, RestoreOptions(changes={"trainer.device": "cpu"}), collected, lambda text: None)
+    names = [name for name in collected.rows[0] if name.startswith("p(")]
+    return np.array([[row[name] for name in names] for row in collected.rows])
+
+
 def test_runs_that_are_named_are_averaged_in_a_prediction(group: Path) -> None:
-    images = np.random.default_rng(0).uniform(0, 16, (3, 1, 8, 8)).astype(np.float32)
-
-    def shares(folder: Path, *others: Path) -> np.ndarray:
-        collected = Collected()
-        asked = PredictRequest((), probabilities=True, given={"data": images}, others=others)
-        predict_run(folder, asked, RestoreOptions(), collected, lambda text: None)
-        return np.array([[row[f"p({number})"] for number in range(10)] for row in collected.rows])
-
     first, second = group / "seed-42", group / "seed-43"
-    np.testing.assert_allclose(shares(first, second), (shares(first) + shares(second)) / 2, atol=1e-12)
+    flowers = load_iris(as_frame=True).data[::50]
+    both = predicted(first, flowers, others=(second,))
+    np.testing.assert_allclose(both, (predicted(first, flowers) + predicted(second, flowers)) / 2, atol=1e-12)
 
 
 def test_members_that_cannot_be_combined_are_refused_together(group: Path, tmp_path: Path) -> None:
@@ -217,7 +234,7 @@ def test_a_member_that_is_gone_is_named(group: Path, tmp_path: Path) -> None:
 
 
 def test_values_are_averaged_and_embeddings_and_votes_on_values_refused(tmp_path: Path) -> None:
-    words = ("data=diabetes", "trainer.epochs=2")
+    words = ("data=diabetes", "trainer.epochs=1")
     runs = [made(tmp_path / name, *words, f"seed={seed}") for seed, name in enumerate("ab")]
     content = evaluate_members(runs, CombineRequest(weights="stacked", resampling=QUICK))
     found = content["ensemble"]
@@ -235,7 +252,7 @@ def test_values_are_averaged_and_embeddings_and_votes_on_values_refused(tmp_path
 
 
 def test_scores_have_no_mean_and_can_vote(tmp_path: Path) -> None:
-    runs = [made(tmp_path / name, "data=iris", "loss=hinge", f"seed={n}") for n, name in enumerate("ab")]
+    runs = [made(tmp_path / name, "loss=hinge", f"seed={n}") for n, name in enumerate("ab")]
     with pytest.raises(ConfigError) as caught:
         make_ensemble(runs, PLAIN)
     refused(caught.value, "not-supported", "loss", "--vote")
@@ -260,9 +277,9 @@ def test_snapshots_are_the_weights_of_their_epochs_and_make_an_ensemble(group: P
 
 
 def test_snapshots_of_epochs_that_are_trained_again_are_written_again(tmp_path: Path) -> None:
-    run = made(tmp_path / "r", "trainer.snapshot_every=2", "trainer.epochs=2", "data=iris")
+    run = made(tmp_path / "r", "trainer.snapshot_every=2", "trainer.epochs=2")
     (run / "snapshots" / "epoch_0004.pt").write_bytes(b"of an epoch that the checkpoint does not know")
-    config = load((*WORDS, "trainer.snapshot_every=2", "trainer.epochs=5", "data=iris"), CATALOG)
+    config = load((*WORDS, "trainer.snapshot_every=2", "trainer.epochs=5"), CATALOG)
     resume(RunDir(run), config, (), Silent())
     assert list(snapshot_epochs(run)) == [2, 4]
     assert read_checkpoint(run / "snapshots" / "epoch_0004.pt")["position"]["epoch"] == 4
@@ -295,46 +312,30 @@ def test_a_greedy_soup_is_no_worse_on_validation_than_its_best_ingredient(group:
 
 
 def test_soups_of_other_shapes_are_refused_and_nothing_is_written(group: Path, tmp_path: Path) -> None:
-    other = made(tmp_path / "wide", "model.hidden=[13]", "trainer.epochs=1")
+    other = made(tmp_path / "wide", "model.hidden=[5]", "trainer.epochs=1")
     with pytest.raises(ConfigError) as caught:
         make_soup([group / "seed-42", other], CombineRequest(soup="uniform", out=tmp_path / "soup"))
     refused(caught.value, "incompatible-weights", "wide", "--ensemble")
     assert not (tmp_path / "soup").exists()
 
 
-def test_views_are_averaged_beside_the_samples_as_they_are(group: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(group / "seed-42", tmp_path / "r"))
-    before = (run / "eval" / "test" / "report.json").read_bytes()
-    content: dict[str, Any] = evaluate_views(run, CombineRequest(tta="crop", resampling=QUICK))
+def test_views_are_averaged_beside_the_samples_as_they_are_and_predicted_alike(images: Path) -> None:
+    before = (images / "eval" / "test" / "report.json").read_bytes()
+    content = evaluate_views(images, CombineRequest(tta="crop", resampling=QUICK))
     found = content["ensemble"]
     assert len(found["members"]) == 5
-    plain = read_object(run / "eval" / "test" / "report.json")["metrics"]["log_loss"]
+    plain = read_object(images / "eval" / "test" / "report.json")["metrics"]["log_loss"]
     assert found["members"][0]["metrics"]["log_loss"] == pytest.approx(plain)
     assert found["gains"]["log_loss"]["best"]["value"] == pytest.approx(plain - content["metrics"]["log_loss"])
-    assert (run / "eval" / "test" / "report.json").read_bytes() == before
-    assert (run / "eval" / "test-tta" / "predictions.csv").is_file()
-    flipped = evaluate_views(run, CombineRequest(tta="flip", resampling=QUICK))
-    assert any("mirror" in note for note in flipped["ensemble"]["notes"])
-    assert flipped["metrics"]["accuracy"] < 1
-
-
-def test_new_images_are_predicted_in_the_views_of_an_evaluation(group: Path, tmp_path: Path) -> None:
-    from sklearn.datasets import load_digits
-
-    run = Path(shutil.copytree(group / "seed-42", tmp_path / "r"))
-    evaluate_views(run, CombineRequest(tta="crop", resampling=QUICK))
-    with (run / "eval" / "test-tta" / "predictions.csv").open(newline="") as file:
+    assert (images / "eval" / "test" / "report.json").read_bytes() == before
+    with (images / "eval" / "test-tta" / "predictions.csv").open(newline="") as file:
         rows = [int(row["row"]) for row in csv.DictReader(file)]
-    images = load_digits().images[rows][:, None].astype(np.float32)
-    collected = Collected()
-    asked = PredictRequest((), probabilities=True, given={"data": images}, tta="crop")
-    predict_run(run, asked, RestoreOptions(changes={"trainer.device": "cpu"}), collected, lambda text: None)
-    shares = np.array([[row[f"p({number})"] for number in range(10)] for row in collected.rows])
-    np.testing.assert_allclose(shares, probabilities(run, "test-tta")[0], atol=1e-9)
+    pixels = load_digits().images[rows][:, None].astype(np.float32)
+    np.testing.assert_allclose(predicted(images, pixels, "crop"), probabilities(images, "test-tta")[0], atol=1e-9)
+    assert mirror_notes("flip", mirrors=False) and not mirror_notes("crop", mirrors=False)
 
 
-def test_views_of_tables_are_refused(tmp_path: Path) -> None:
-    run = made(tmp_path / "t", "data=iris", "trainer.epochs=1")
+def test_views_of_tables_are_refused(group: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        evaluate_views(run, CombineRequest(tta="flip"))
+        evaluate_views(group / "seed-42", CombineRequest(tta="flip"))
     refused(caught.value, "not-supported", "--tta")
