@@ -19,7 +19,7 @@ from dlexp.workflows.ensemble.members import ensemble_members
 from dlexp.workflows.ensemble.outputs import combined_outputs
 from dlexp.workflows.ensemble.request import CombineRequest
 from dlexp.workflows.ensemble.write import write_combined
-from dlexp.workflows.run_record.ensemble_record import EnsembleRecord, read_ensemble
+from dlexp.workflows.run_record.ensemble_record import EnsembleRecord, read_ensemble, refuse_checkpoint
 
 _FEW = 200  # validation samples, below which chosen weights are mostly chance
 
@@ -49,6 +49,7 @@ def evaluate_ensemble(folder: Path, request: CombineRequest) -> dict[str, Any]:
 
     Raises DlexpError for a run that is gone, and as `evaluate_members` does.
     """
+    refuse_checkpoint(request.checkpoint)
     record = read_ensemble(folder)
     request = replace(request, vote=record.how.is_vote)
     collected = collect_outputs(record.members, (request.split,), request)

@@ -13,7 +13,13 @@ from dlexp.artifacts.runs.run_tree import check_sweep, is_ensemble, is_group, is
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import command
 from dlexp.workflows.compare.same_data import refuse_other_data
-from dlexp.workflows.run_record.ensemble_record import SNAPSHOT_NAME, EnsembleMember, read_ensemble, snapshot_epochs
+from dlexp.workflows.run_record.ensemble_record import (
+    SNAPSHOT_NAME,
+    EnsembleMember,
+    read_ensemble,
+    refuse_checkpoint,
+    snapshot_epochs,
+)
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
 
@@ -53,6 +59,7 @@ def _of(folder: Path, checkpoint: str) -> Iterator[EnsembleMember]:
     if is_file(folder / "study.json"):
         raise _study(folder)
     if is_ensemble(folder):
+        refuse_checkpoint(checkpoint)
         yield from read_ensemble(folder).members
     elif is_group(folder) or is_sweep(folder):
         yield from (EnsembleMember(run, checkpoint) for run in runs_in(folder))

@@ -12,7 +12,7 @@ from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.artifacts.runs.run_tree import ENSEMBLE_MARK, is_ensemble, is_group, members
-from dlexp.errors import DlexpError
+from dlexp.errors import ConfigError, DlexpError
 from dlexp.metrics.ensembles.combination import Combination, OutputMeaning, unit_sum
 from dlexp.text.time_format import now_utc
 
@@ -136,12 +136,22 @@ def read_ensemble(folder: Path) -> EnsembleRecord:
     )
 
 
+def refuse_checkpoint(checkpoint: str) -> None:
+    """Raise ConfigError for a checkpoint that is named for an ensemble, which has those it was made with."""
+    if checkpoint != "best":
+        rule = "has no effect: an ensemble has the checkpoints that it was made with"
+        raise ConfigError.one(
+            "--checkpoint", checkpoint, rule, "Remove it, or make another ensemble.", code="no-effect"
+        )
+
+
 def used_members(folder: Path, checkpoint: str) -> tuple[list[EnsembleMember], Combination | None]:
     """The networks whose mean `folder` stands for, and how they are combined; None for a single run.
 
     A group of seeds has equal weights. Of an ensemble, members of weight 0 are left out.
     """
     if is_ensemble(folder):
+        refuse_checkpoint(checkpoint)
         record = read_ensemble(folder)
         kept = [number for number, weight in enumerate(record.how.weights) if weight > 0]
         weights = unit_sum([record.how.weights[number] for number in kept])
