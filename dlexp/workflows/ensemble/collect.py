@@ -47,7 +47,7 @@ def collect_outputs(
 ) -> CollectedOutputs:
     """The outputs of each member on each split, with the mean over its views where the request names some.
 
-    Members whose runs read the same data share it; their networks are in memory one at a time.
+    Members whose runs read the same data share it; the networks of the first and of one more are in memory.
 
     Raises:
         ConfigError: Outputs that cannot be combined, and an edited configuration.

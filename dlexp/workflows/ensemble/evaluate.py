@@ -95,8 +95,8 @@ def _evaluated(
         content = write_combined(
             place, collected.experiment, what, combined, request.resampling, {"ensemble": facts}, collected.changed
         )
-    for member in record.members:
-        log_split_access(member.run / "eval", split, member.checkpoint)
+    for run, checkpoint in {member.run: member.checkpoint for member in record.members}.items():
+        log_split_access(run / "eval", split, checkpoint)
     return content
 
 

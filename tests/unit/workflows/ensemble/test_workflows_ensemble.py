@@ -173,7 +173,8 @@ def rows_of(folder: Path) -> pd.DataFrame:
     """The flowers of the test split, in the order of predictions.csv."""
     with (folder / "eval" / "test" / "predictions.csv").open(newline="") as file:
         rows = [int(row["row"]) for row in csv.DictReader(file)]
-    return load_iris(as_frame=True).data.iloc[rows]
+    flowers: pd.DataFrame = load_iris(as_frame=True).data
+    return flowers.iloc[rows]
 
 
 def predicted(folder: Path, data: Any, tta: str = "", others: tuple[Path, ...] = ()) -> np.ndarray:
