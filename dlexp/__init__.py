@@ -9,6 +9,7 @@ types.
 __version__ = "0.1.0"
 
 _PLACES = {
+    "dlexp.api.ensemble": ("Ensemble", "ensemble", "soup"),
     "dlexp.api.results": (
         *("ComparisonResult", "CompressionResult", "DoctorResult", "EvaluationResult", "ExplainResult", "LrFindResult"),
         "StudyResult",

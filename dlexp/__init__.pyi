@@ -1,5 +1,8 @@
 """The types of what `import dlexp` exports."""
 
+from dlexp.api.ensemble import Ensemble as Ensemble
+from dlexp.api.ensemble import ensemble as ensemble
+from dlexp.api.ensemble import soup as soup
 from dlexp.api.results import ComparisonResult as ComparisonResult
 from dlexp.api.results import CompressionResult as CompressionResult
 from dlexp.api.results import DoctorResult as DoctorResult

@@ -67,7 +67,11 @@ class _Call:
         return [*self.by_place, *["overrides"] * (len(self.args) - len(self.by_place) if self.takes_words else 0)]
 
 
-_OBJECTS = {"Run": "run", "RunSamples": "run", "Examinations": "run", "Compressions": "run", "RunGroup": "group"}
+_OBJECTS = {
+    **dict.fromkeys(("Run", "RunSamples", "RunPredictions", "Examinations", "Compressions"), "run"),
+    "RunGroup": "group",
+    "Ensemble": "ensemble",
+}
 
 
 def _problems(call: _Call, reason: str) -> list[Problem]:

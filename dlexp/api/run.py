@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words, resampling_of
+from dlexp.api.arguments import DataArgument, Given, Overrides, data_argument, override_words, resampling_of
 from dlexp.api.calls import explains_its_arguments
 from dlexp.api.compressions import Compressions
 from dlexp.api.examinations import Examinations
 from dlexp.api.picture import Picture
 from dlexp.api.results import EvaluationResult
+from dlexp.api.run_predictions import RunPredictions
 from dlexp.api.run_samples import RunSamples
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table
@@ -25,7 +26,7 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.saved import read_overrides
 from dlexp.errors import ConfigError
-from dlexp.tasks.decoding.options import GenerationOptions
+from dlexp.workflows.ensemble.request import CombineRequest
 from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
@@ -36,7 +37,7 @@ _HANDED_OVER = {"dataframe": "a DataFrame", "text_dataframe": "texts", "ndarrays
 _SPLITS = ("train", "val", "test")
 
 
-class Run(Examinations, RunSamples, Compressions):
+class Run(Examinations, RunPredictions, RunSamples, Compressions):
     """A run directory.
 
     Args:
@@ -56,6 +57,11 @@ class Run(Examinations, RunSamples, Compressions):
     def path(self) -> Path:
         """The directory."""
         return self._dir.path
+
+    @property
+    def handed_over(self) -> DataArgument:
+        """What was handed over to train it."""
+        return DataArgument((), self._given)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -107,6 +113,7 @@ class Run(Examinations, RunSamples, Compressions):
         samples: int | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        tta: str | int | None = None,
         allow_changes: bool = False,
     ) -> EvaluationResult:
         """Measure the run on one of its splits, as `dlexp evaluate` does; writes eval/<split>/.
@@ -122,6 +129,8 @@ class Run(Examinations, RunSamples, Compressions):
             samples: Samples of a generative run that are measured, None for as many as in training; 0 for none.
             steps: Denoising steps of these samples, None for those of the task.
             guidance: Strength of classifier-free guidance, None for that of the task.
+            tta: Average over views of each image: flip, crop, crop_flip, or a number of views that the augmentation of
+                training draws. `report["ensemble"]` has the gain; the directory is eval/<split>-tta/.
             allow_changes: Evaluate on data that differs from that of the run.
 
         Raises:
@@ -135,6 +144,11 @@ class Run(Examinations, RunSamples, Compressions):
         changes = evaluation_changes([*override_words(overrides), *argument.words])
         trusted = trusted_of_call(self._trust)
         with session(argument.given):
+            if tta is not None:
+                return self._evaluate_views(CombineRequest(
+                    split, checkpoint, tta=str(tta), changes=changes, trusted=trusted, allow_changes=allow_changes,
+                    resampling=resampling,
+                ))  # fmt: skip
             from dlexp.workflows.evaluate.evaluate import evaluate_run
             from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
@@ -143,68 +157,11 @@ class Run(Examinations, RunSamples, Compressions):
             found = evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=made)
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 
-    @explains_its_arguments
-    def predict(
-        self,
-        data: object,
-        *overrides: Overrides,
-        checkpoint: str = "best",
-        probabilities: bool = False,
-        top: int = 0,
-        ignore_extra: bool = False,
-        allow_changes: bool = False,
-        generation: Mapping[str, Any] | None = None,
-        images: str | Path | None = None,
-    ) -> pd.DataFrame:
-        """Predict samples, as `dlexp predict` does; the training data is not needed.
+    def _evaluate_views(self, request: CombineRequest) -> EvaluationResult:
+        from dlexp.workflows.ensemble.augmented import evaluate_views
 
-        Args:
-            data: A DataFrame with the columns of training, an array (N, ...), files or directories. For a run that was
-                trained on texts, a list of texts; one text alone would be the name of a file.
-            overrides: Where and how fast, such as "data.eval_batch_size=16".
-            checkpoint: best or last.
-            probabilities, top: Add a column for every class, or so many of the most probable classes.
-            ignore_extra: Ignore columns that training did not have.
-            allow_changes: Use a run whose config.yaml was edited.
-            generation: How sequences are put out, such as {"beam": 4}: fields of `GenerationOptions`.
-            images: Folder in which the images that the run puts out are written as PNG.
-
-        Returns:
-            A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
-            None. Predictions of files have the columns `input` and `row` too.
-
-        Raises:
-            DataError: The data cannot be used at all.
-        """
-        check_checkpoint(checkpoint)
-        wanted = GenerationOptions.of(generation or {})
-        changes, given, words = evaluation_changes(override_words(overrides)), None, tuple[str, ...]()
-        texts = self._texts(data)
-        if texts is not None:
-            data = texts
-        elif isinstance(data, str | Path):
-            words = (str(data),)
-        elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
-            words = tuple(map(str, data))
-        else:
-            given = self._samples(data)
-        with session():
-            from dlexp.api.progress import Messages
-            from dlexp.artifacts.files.row_writer import Collected
-            from dlexp.workflows.predict.predict import predict_run
-            from dlexp.workflows.predict.request import PredictRequest
-            from dlexp.workflows.run_record.restore import RestoreOptions
-
-            options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
-            folder, collected = None if images is None else Path(images), Collected()
-            columns = probabilities, top, ignore_extra
-            request = PredictRequest(words, (), *columns, None, given, texts or (), wanted, folder)
-            predict_run(self.path, request, options, collected, Messages().say)
-        found = pd.DataFrame(collected.rows)
-        if given is None:
-            return found
-        found = found.drop(columns=["input", "row"])
-        return found.set_index(given.index) if isinstance(given, pd.DataFrame) else found
+        found = evaluate_views(self.path, request)
+        return EvaluationResult(self.path / "eval" / found["place"], request.split, found["metrics"], found)
 
     @explains_its_arguments
     def network(self, checkpoint: str = "best") -> nn.Module:
@@ -345,32 +302,6 @@ class Run(Examinations, RunSamples, Compressions):
     def _of(self, path: Path, argument: DataArgument) -> Self:
         """Another run, trained on the same data."""
         return type(self)(path, trust=self._trust, data=argument.given)
-
-    def _texts(self, data: object) -> list[str] | None:
-        """The texts of a list, Series or array of them, for a run that was trained on texts; None for other data."""
-        if str(self.config["data"].get("_inputs_")) != "tokens" or isinstance(
-            data, str | Path | pd.DataFrame | Mapping
-        ):
-            return None
-        values = list(data) if isinstance(data, Iterable) else []
-        return values if values and all(isinstance(value, str) for value in values) else None
-
-    def _samples(self, data: object) -> Any:
-        """Samples to predict: a DataFrame, or arrays by name."""
-        if hasattr(data, "to_pandas"):
-            data = data.to_pandas()
-        if isinstance(data, pd.DataFrame):
-            return data
-        is_table = str(self.config["data"].get("_inputs_")) == "tabular"
-        if is_table and (isinstance(data, Mapping) or (isinstance(data, list) and isinstance(data[:1], list))):
-            rows = data if isinstance(data, Mapping) or all(isinstance(row, Mapping) for row in data) else None
-            if rows is not None:
-                return pd.DataFrame(rows)
-        return (
-            {name: as_array(values) for name, values in dict(data).items()}
-            if isinstance(data, Mapping)
-            else {"data": as_array(data)}
-        )
 
 
 def _cell(name: str, text: str) -> float | int:

@@ -28,12 +28,15 @@ _RESUME = re.compile(r"dlexp train --resume (\S+)((?: [\w.]+=\S+)*)")
 _REPEAT = re.compile(r"dlexp train --from (\S+)((?: [\w.]+=\S+)*)")
 _EVALUATE = re.compile(r"dlexp evaluate (\S*[\w/])")
 _ROWS = re.compile(r"\bROW\b")
-_FLAGS = re.compile(r"--(allow-changes|ignore-extra|reconstruct)\b")
+_FLAGS = re.compile(r"--(allow-changes|ignore-extra|reconstruct|vote|calibrate|snapshots)\b")
 _VALUES = re.compile(
     r"--(run-id|run-dir|seeds|min-lr|max-lr|steps|loss|checkpoint|split|trust|method|baseline|count|checks|target|seed"
-    r"|first|guidance|interpolate|traverse|between|samples)(?:[ =]([\w.+-]*\w))?(?![,\w])"
+    r"|first|guidance|interpolate|traverse|between|samples|weights|tta)(?:[ =]([\w.+-]*\w))?(?![,\w])"
 )
-_TEXTS = ("run-id", "run-dir", "loss", "checkpoint", "split", "trust", "method", "baseline", "target", "traverse")
+_TEXTS = (
+    *("run-id", "run-dir", "loss", "checkpoint", "split", "trust", "method", "baseline", "target", "traverse"),
+    *("weights", "tta"),
+)
 _NAMES = {"target": "output"}  # of arguments that are called otherwise: target is a column of the data
 _BETWEEN = re.compile(r"--between[ =]([^\s,]+),([^\s,.]+)")
 

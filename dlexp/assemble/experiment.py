@@ -202,7 +202,7 @@ def build_loss(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device
 
 def build_task(config: RunConfig, spec: DataSpec, loss: object, trusted: Sequence[str]) -> Task:
     """Build the task with its loss. Raises ConfigError if it is incompatible, or no Task."""
-    features = feature_network(config, spec, trusted, select_device(config.trainer.device), _networks_of)
+    features = feature_network(config, spec, trusted, device_of(config), _networks_of)
     task: object = build(config.task, {"spec": spec, "loss": loss, "feature_network": features}, trusted)
     if not isinstance(task, Task):
         rule = f"must be a subclass of dlexp.tasks.base.Task, got {type(task).__name__}"

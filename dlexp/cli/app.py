@@ -49,7 +49,7 @@ COMMANDS = (
     Command(
         "predict",
         "results.predict:predict",
-        "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds.",
+        "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds or an ensemble.",
     ),
     Command(
         "sample",
@@ -61,7 +61,9 @@ COMMANDS = (
         "results.compress:compress",
         "Make the network of a run smaller: prune it, lower its ranks, quantize it.",
     ),
-    Command("export", "results.export:export", "Export the network of a run and check its outputs."),
+    Command(
+        "export", "results.export:export", "Export the network of a run, or the mean of several, and check its outputs."
+    ),
     Command(
         "explain",
         "results.explain:explain_run",

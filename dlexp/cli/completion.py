@@ -64,6 +64,21 @@ def splits(incomplete: str) -> list[str]:
     return _starting(("train", "val", "test"), incomplete)
 
 
+def ensemble_weights(incomplete: str) -> list[str]:
+    """Ways to choose the weights of an ensemble."""
+    return _starting(("equal", "greedy", "stacked"), incomplete)
+
+
+def soups(incomplete: str) -> list[str]:
+    """Ways to choose the networks of a soup."""
+    return _starting(("uniform", "greedy"), incomplete)
+
+
+def views(incomplete: str) -> list[str]:
+    """Views of test-time augmentation that have a name."""
+    return _starting(("flip", "crop", "crop_flip"), incomplete)
+
+
 def export_formats(incomplete: str) -> list[str]:
     """Names of export formats."""
     return _starting(EXPORT_FORMATS, incomplete)

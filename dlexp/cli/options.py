@@ -84,16 +84,16 @@ RunOrGroup = Annotated[
 RunsToEvaluate = Annotated[
     str,
     typer.Argument(
-        help="directory of a run, a group of seeds or a sweep, or `latest`",
+        help="directory of a run, a group of seeds, a sweep or an ensemble, or `latest`",
         autocompletion=completion.runs,
     ),
 ]
 EvaluationOverrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="overrides, such as metrics, trainer.device or data.path",
-        autocompletion=completion.overrides,
+        metavar="[RUN | KEY=VALUE]...",
+        help="with --ensemble or --soup, more runs; overrides, such as metrics, trainer.device or data.path",
+        autocompletion=completion.runs_and_overrides,
     ),
 ]
 AdaptationOverrides = Annotated[

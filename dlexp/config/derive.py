@@ -32,6 +32,7 @@ CHANGEABLE = (
     "trainer.threads",  # the resulting number of threads is compared separately
     "trainer.test",
     "trainer.save_every_steps",
+    "trainer.snapshot_every",
     "trainer.on_nonfinite",
     "trainer.nonfinite_limit",
     "trainer.doctor",

@@ -76,12 +76,19 @@ class TrainBatches:
 
 
 class EvalBatches:
-    """A split in its own order, unchanged."""
+    """A split in its own order, unchanged, or in the one view of test-time augmentation that `transform` is."""
 
-    def __init__(self, bundle: DataBundle, split: str, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        bundle: DataBundle,
+        split: str,
+        batch_size: int,
+        device: torch.device,
+        transform: Transform | None = None,
+    ) -> None:
         self._split = bundle.splits[split].to(device)
         self._preprocess = bundle.preprocess.to(device)
-        self._unchanged = bundle.recipe.unchanged
+        self._transform = bundle.recipe.unchanged if transform is None else transform
         self._bounds = bounds(len(self._split), batch_size)
 
     def __len__(self) -> int:
@@ -94,7 +101,7 @@ class EvalBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         pieces = [slice(start, end) for start, end in self._bounds]
-        found = self._split.read(pieces, self._unchanged)
+        found = self._split.read(pieces, self._transform)
         for piece, (inputs, targets) in zip(pieces, found, strict=True):
             yield Batch(self._preprocess(inputs), targets, self._split.indices[piece])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import derive, kept_randomness, seed_global, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ def evaluate(
 
 
 def seeded(
-    batches: Iterable[Batch], seed: int, group: ProcessGroup = ALONE, keeps_generators: bool = True
-) -> Iterator[Batch]:
-    """The batches, each with torch's generators seeded by its number in the split; Python's and NumPy's once, if they
-    are kept."""
+    batches: Iterable[Item], seed: int, group: ProcessGroup = ALONE, keeps_generators: bool = True
+) -> Iterator[Item]:
+    """The batches, or groups of views of one, each with torch's generators seeded by its number in the split; Python's
+    and NumPy's once, if they are kept."""
     if keeps_generators:
         seed_global(seed, "evaluate")
     for number, batch in enumerate(batches):

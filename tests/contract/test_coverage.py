@@ -32,7 +32,7 @@ COMMANDS |= {str(group.name) for group in app_with().registered_groups}
 # How many rows the inventory has under each letter: all of them are on the page.
 ROWS_OF = {
     "M": 52, "L": 41, "ACT": 15, "NRM": 9, "INI": 5, "LOSS": 24, "OPT": 14, "SCH": 12, "REG": 19, "TRN": 29,
-    "PIPE": 16, "TL": 9, "BP": 68, "DBG": 13, "TS": 15, "GEN": 14, "NP": 23,
+    "PIPE": 16, "TL": 9, "BP": 68, "DBG": 13, "TS": 15, "GEN": 14, "NP": 23, "ENS": 1,
 }  # fmt: skip
 WANTED = {
     *(f"{letter}-{n:02}" for letter, count in ROWS_OF.items() for n in range(1, count + 1)),

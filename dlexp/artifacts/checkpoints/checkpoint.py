@@ -4,6 +4,7 @@ checkpoints/last.pt       everything needed to resume
 checkpoints/previous.pt   the last.pt before it, used if last.pt is corrupted
 checkpoints/best.pt       the weights of the best epoch
 checkpoints/hashes.json   the valid SHA-256 hashes of each
+snapshots/epoch_0010.pt   the weights of an epoch, with trainer.snapshot_every; a store of its own
 """
 
 from __future__ import annotations
@@ -107,6 +108,15 @@ class CheckpointStore:
         """The weights of the best epoch, None before there is one. Raises DlexpError if the file is corrupted."""
         self.check_there()
         path = self.folder / "best.pt"
+        return _state_in(path, _bytes_of(path), self._hashes()) if is_there(path) else None
+
+    def save_as(self, name: str, state: Mapping[str, Any]) -> None:
+        """Write NAME.pt, weights that are kept beside the others."""
+        self._save(self.folder / f"{name}.pt", state)
+
+    def load_as(self, name: str) -> dict[str, Any] | None:
+        """The content of NAME.pt, None if there is none. Raises DlexpError if the file is corrupted."""
+        path = self.folder / f"{name}.pt"
         return _state_in(path, _bytes_of(path), self._hashes()) if is_there(path) else None
 
     def check_there(self) -> None:

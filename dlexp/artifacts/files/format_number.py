@@ -15,7 +15,7 @@ from dlexp.errors import DlexpError
 
 FORMAT = 1
 KEY = "format"
-FILES = ("meta.json", "study.json", "jobs.json")  # with a format number
+FILES = ("meta.json", "study.json", "jobs.json", "ensemble.json")  # with a format number
 
 
 def refuse_other_format(place: Path | str, content: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.elsewhere import is_gone, register, registered, runs_elsewhere
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_group, is_sweep, members
+from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_ensemble, is_group, is_sweep, members
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import command, shell_word
@@ -110,6 +110,9 @@ class RunDir:
             if is_group(path):
                 remedy = f"Name one of its runs, such as {members(path)[0]}"
                 raise ConfigError.one(str(path), "", "is a group of seeds", remedy, code="incompatible-run")
+            if is_ensemble(path):
+                remedy = "Name one of its runs; they are listed in its ensemble.json."
+                raise ConfigError.one(str(path), "", "is an ensemble of runs", remedy, code="incompatible-run")
             if is_file(path / "study.json"):
                 remedy = f"Train its best trial, and name that run: {command('train', '--from', path)}"
                 raise ConfigError.one(str(path), "", "is a study of several trials", remedy, code="incompatible-run")
@@ -331,7 +334,7 @@ def named_run(name: str) -> Path:
     for path in (
         Path(name),
         root / name,
-        *(root / kind / name for kind in ("train", "tune", "sweep", "adapt", "compress")),
+        *(root / kind / name for kind in ("train", "tune", "sweep", "adapt", "compress", "ensemble")),
     ):
         if path.name == "latest" and is_file(path):
             return _target_of(path)

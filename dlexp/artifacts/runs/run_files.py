@@ -61,6 +61,7 @@ _META = Record(
         "samples": MapOf(WHOLE),
         "settings": OBJECT,
         "config": OBJECT,
+        "augmentation": Record(required={"words": ANY, "pad": WHOLE, "mirrors": FLAG}),
     }
 )
 _SUMMARY = Record(
@@ -152,6 +153,19 @@ _COMPRESSION = Record(
         "notes": _TEXTS,
     }
 )
+_ENSEMBLE = Record(
+    required={
+        "members": ListOf(
+            Record(
+                required={"run": TEXT, "checkpoint": TEXT, "label": TEXT, "weight": NUMBER},
+                optional={"temperature": OrNull(NUMBER), "val": MapOf(OrNull(NUMBER))},
+            )
+        ),
+        **dict.fromkeys(("weights", "meaning"), TEXT),
+        **dict.fromkeys(("vote", "calibrated"), FLAG),
+    },
+    optional={"temperature": OrNull(NUMBER), "made": TIME, "outputs": _TEXTS, "val_samples": WHOLE},
+)
 # File -> schema. Keys that a run of another version may lack are optional; a reader states those that it requires.
 SHAPES: Mapping[str, Shape] = {
     "meta.json": _META,
@@ -184,6 +198,7 @@ SHAPES: Mapping[str, Shape] = {
     "compress.json": _COMPRESSION,
     "doctor.json": _DIAGNOSIS,
     "study.json": _STUDY,
+    "ensemble.json": _ENSEMBLE,
     "lr_find.json": Record(
         optional={"suggestion": OrNull(NUMBER), "data": TEXT, "model": TEXT, "parameters": WHOLE},
     ),

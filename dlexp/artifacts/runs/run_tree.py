@@ -17,6 +17,7 @@ SWEEP_MARK = "jobs.json"
 _STUDY_FILES = ("study.json", "study.journal", "base.yaml")  # the first is there once a trial has ended
 _TRIALS = ("trials", "confirm")  # folders of a study
 SWEEP_STATES = "sweep.json"
+ENSEMBLE_MARK = "ensemble.json"
 _MOST_DIGITS = 20
 
 
@@ -39,6 +40,11 @@ def _seed_of(path: Path) -> tuple[int, str]:
 def is_sweep(folder: Path) -> bool:
     """Return whether a directory is that of a sweep, `dlexp train -m`."""
     return is_file(folder / SWEEP_MARK)
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Return whether a directory is that of an ensemble, `dlexp evaluate --ensemble`."""
+    return is_file(folder / ENSEMBLE_MARK)
 
 
 def check_sweep(folder: Path) -> None:

@@ -87,6 +87,13 @@ class TrainerConfig:
         min=1,
         nullable=True,
     )
+    snapshot_every: int | None = key_field(
+        None,
+        "int",
+        "epochs between snapshots of the weights, members for dlexp evaluate RUN --snapshots; null: none",
+        min=1,
+        nullable=True,
+    )
     on_nonfinite: str = key_field(
         "stop",
         "str",

@@ -14,7 +14,7 @@ from dlexp.workflows.run_record.read import RunSummary
 # Keys that may differ within a group: the seed, and settings that do not affect the training.
 _NOT_THE_METHOD = (
     *("seed", "name", "trainer.test", "trainer.save_every_steps", "trainer.device", "trainer.threads", "metrics"),
-    "trainer.sample_every",
+    *("trainer.sample_every", "trainer.snapshot_every"),
     *("data.in_memory", "data.workers", "data.path", "data.val_path", "data.test_path", "data.eval_batch_size"),
 )
 _NOT_THE_METHOD_SECTIONS = ("logger.",)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from math import isfinite
 from pathlib import Path
@@ -31,15 +31,17 @@ from dlexp.sequence_specs import ForecastSpec, SeriesSpec, TokenSpec, TokenTarge
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
+from dlexp.workflows.export.ensemble import ensemble_facts, ensemble_network, output_meaning
 from dlexp.workflows.export.example_sequences import copied, random_sequences
 from dlexp.workflows.export.part import exported_part, part_inputs
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
 from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
 from dlexp.workflows.export.stepwise_parts import LOGITS, Encoding
 from dlexp.workflows.export.vocabulary_file import write_vocabulary
+from dlexp.workflows.predict.ensemble import restore_members
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
-from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
+from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions
 
 # The file is portable: fp32 on a CPU, in the default memory format, without compilation or recomputation.
 _PLAIN = {
@@ -65,6 +67,7 @@ class ExportRequest:
         tolerance: Maximum difference relative to 1 + the largest output; regression outputs are compared in standard
             deviations from the mean of their target.
         force: Whether to overwrite an existing file.
+        others: Directories of more runs, groups and ensembles, whose mean with the first is exported.
     """
 
     kind: str
@@ -73,6 +76,7 @@ class ExportRequest:
     samples: Sequence[str] = ()
     tolerance: float = 1e-4
     force: bool = False
+    others: Sequence[Path] = ()
 
 
 def export_run(
@@ -90,20 +94,18 @@ def export_run(
         ConfigError: The network cannot be exported in this format, the file exists, or a package is missing.
         DlexpError: The outputs of the exported network differ from those of the run; nothing is written.
     """
-    stored = restore_run(
-        folder,
-        RestoreOptions(
-            options.checkpoint, {**_PLAIN, **(options.changes or {})}, options.trusted, options.allow_changes
-        ),
-    )
+    plain = replace(options, changes={**_PLAIN, **(options.changes or {})})
+    runs, how = restore_members(folder, plain, request.others)
+    stored, is_mean = runs[0], len(runs) > 1
     if not isfinite(request.tolerance) or request.tolerance < 0:
         raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number >= 0", code="out-of-range")
     suffix, make = FORMATS[request.kind]
-    path = request.out or stored.run / "export" / f"model{suffix}"
-    stepwise = _puts_out_tokens(stored)
+    path = request.out or (folder if is_mean else stored.run.path) / "export" / f"model{suffix}"
+    stepwise = _puts_out_tokens(stored) and not is_mean
     if stepwise:
         refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
-    network = _network(stored, request.with_preprocessing)
+    preprocessed = request.with_preprocessing
+    network = ensemble_network(runs, how, preprocessed) if is_mean else _network(stored, preprocessed)
     for file in stepwise_files(path) if stepwise else [path]:
         if file.exists() and not request.force:
             remedy = "Add --force to overwrite it, or use another name."
@@ -118,7 +120,10 @@ def export_run(
     # Exporters trace with autograd, which does not accept inference tensors.
     made = make(in_torch(network), copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
-    unit = _unit(stored) if isinstance(network, InferencePipeline) else None
+    if is_mean:
+        facts |= {"run": folder.name, "output": {**facts["output"], "what": output_meaning(runs, how)}}
+        facts |= ensemble_facts(runs, how)
+    unit = _unit(stored) if is_mean or isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
     facts |= write_vocabulary(path, stored.experiment.bundle.spec.inputs)

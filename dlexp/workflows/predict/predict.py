@@ -14,16 +14,20 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
+from dlexp.artifacts.runs.run_tree import is_ensemble
+from dlexp.data.augment.views import View
 from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import ConfigError, Problem
+from dlexp.metrics.ensembles.combination import Combination
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.tasks.base import AnswersTexts
-from dlexp.types import Batch, select, to_device
+from dlexp.types import Batch, as_tensor, select, to_device
 from dlexp.workflows.predict.anomalies import Judgement
-from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
+from dlexp.workflows.predict.ensemble import check_mean, combine_batches, combined_columns, restore_members
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
+from dlexp.workflows.predict.views import in_views, sample_views
 from dlexp.workflows.predict.whole_images import WrittenImages, with_images, written_images
 from dlexp.workflows.run_record.drift import describe
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions
@@ -50,16 +54,17 @@ def predict_run(
         ConfigError: There is no such run.
         DataError: The input cannot be read at all.
     """
-    runs = restore_members(folder, options)
+    runs, how = restore_members(folder, options, request.others)
     stored = runs[0]
     for text in dict.fromkeys(describe(change) for run in runs for change in run.changed):
         say(f"changed since training: {text}")
     begun = time.perf_counter()
-    found = answer(runs, request, writer, say, options.checkpoint)
+    found = answer(runs, how, request, writer, say, options.checkpoint)
     seconds = time.perf_counter() - begun
     return {
-        "run": str(stored.run.path if len(runs) == 1 else stored.run.path.parent),
+        "run": str(folder if is_ensemble(folder) else stored.run.path if len(runs) == 1 else stored.run.path.parent),
         "mean_of": [str(run.run.path) for run in runs] if len(runs) > 1 else [],
+        "weights": list(how.weights) if len(runs) > 1 else [],
         "checkpoint": options.checkpoint,
         **found,
         "seconds": round(seconds, 3),
@@ -73,6 +78,7 @@ def predict_run(
 
 def answer(
     runs: Sequence[RestoredRun],
+    how: Combination,
     request: PredictRequest,
     writer: RowWriter,
     say: Callable[[str], None],
@@ -87,7 +93,8 @@ def answer(
     rows = _Rows(stored, request, writer)
     size = 1 if images else stored.experiment.config.eval_batch_size  # whole images may be large
     groups = in_batches(Inputs(stored, request, say).read(), size)
-    for group, answers in _answered(runs, groups, Judgement(runs, checkpoint, say), images):
+    views = sample_views(stored, request.tta, say)
+    for group, answers in _answered(runs, how, groups, views, (Judgement(runs, checkpoint, say), images)):
         rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
@@ -95,32 +102,35 @@ def answer(
 
 def _answered(
     runs: Sequence[RestoredRun],
+    how: Combination,
     groups: Iterable[InputItems],
-    judgement: Judgement,
-    images: WrittenImages | None,
+    views: Sequence[View],
+    judged: tuple[Judgement, WrittenImages | None],
 ) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its predictions; None if none of its samples is valid."""
-    stored = runs[0]
-    experiment, spec = stored.experiment, stored.experiment.bundle.spec
+    (judgement, images), stored = judged, runs[0]
+    experiment = stored.experiment
     preprocess = stored.preprocess.to(experiment.device)
     waiting: deque[InputItems] = deque()
 
-    def batches() -> Iterator[Batch]:
+    def batches() -> Iterator[list[Batch]]:
         before = 0  # samples: each is known by its number in the call, whatever its batch
         for group in groups:
             waiting.append(group)
             if len(group.inputs):
-                batch = stored.unlabeled(preprocess(to_device(group.inputs, experiment.device)))
-                yield replace(batch, indices=batch.indices + before)
-                before += len(batch)
+                inputs = to_device(group.inputs, experiment.device)
+                seen = [inputs] if len(views) < 2 else in_views(views, as_tensor(inputs), before)
+                each = [stored.unlabeled(preprocess(one)) for one in seen]
+                yield [replace(batch, indices=batch.indices + before) for batch in each]
+                before += len(each[0])
 
-    found = mean_predictions(runs, seeded(batches(), experiment.config.seed))
+    found = combine_batches(runs, how, seeded(batches(), experiment.config.seed))
     with closing(found):
         for prediction in found:
             while not len(waiting[0].inputs):
                 yield waiting.popleft(), None
-            columns = experiment.task.prediction_columns(spec, prediction)
-            check_mean(runs, columns)
+            columns = combined_columns(runs, how, prediction)
+            check_mean(runs, columns, len(views))
             if images:
                 columns = with_images(columns, images.column(waiting[0], prediction))
             yield waiting.popleft(), judgement.of(columns, prediction)

@@ -35,6 +35,8 @@ class PredictRequest:
         generation: How sequences are put out, for runs that put some out.
         images: Folder of the images that a run puts out; None for runs that put out none.
         force: Whether images that are there already are replaced.
+        others: Directories of more runs, groups and ensembles whose predictions are averaged with those of the first.
+        tta: Views of test-time augmentation, "" for none.
     """
 
     inputs: Sequence[str]
@@ -48,3 +50,5 @@ class PredictRequest:
     generation: GenerationOptions = _GREEDY
     images: Path | None = None
     force: bool = False
+    others: Sequence[Path] = ()
+    tta: str = ""

@@ -82,6 +82,7 @@ def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | N
         ConfigError: All changes since the run was last written that contradict its checkpoint.
     """
     if saved is None:
+        _refuse_untrained(run)
         return False
     before, kept = _meta(run).get("config"), run / LOGGERS_FILE
     tracked = read_run_file(kept) if is_there(kept) else {}
@@ -94,6 +95,17 @@ def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | N
         raise DlexpError(
             f"{run / 'checkpoints'} is corrupted: not a training state: {message_of(error)}", code="corrupted"
         ) from error
+
+
+def _refuse_untrained(run: RunDir) -> None:
+    """Raise ConfigError for a run that was made of others without training: a mean of weights, or an adapted one."""
+    path = run / "summary.json"
+    if is_there(path) and read_run_file(path).get("epochs") == 0:
+        line = command("train", "--from", run.path, f"init_from={run.path}")
+        rule = "was made of other runs without training, so there is nothing to resume"
+        raise ConfigError.one(
+            "--resume", str(run.path), rule, f"Train on from its weights: {line}", code="incompatible-run"
+        )
 
 
 def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files.format_number import refuse_other_run_format
@@ -29,6 +30,7 @@ from dlexp.text.quoting import command
 from dlexp.types import Batch, Field
 from dlexp.workflows.run_record.data import describe_data, preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
+from dlexp.workflows.run_record.ensemble_record import SNAPSHOT_NAME, SNAPSHOTS
 
 _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
 
@@ -117,17 +119,32 @@ def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
 
 
 def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
-    """Load the evaluation weights of a checkpoint (best or last): the average, if the run keeps one.
+    """Load the evaluation weights of a checkpoint: best, last, or a snapshot such as epoch_0010.
 
     Raises:
         DlexpError: The checkpoint does not exist, or its weights are incompatible or not finite.
     """
-    store = CheckpointStore(run / "checkpoints", lambda text: None)
-    state = store.load_best() if checkpoint == "best" else store.load_last(has_lock=False)
+    weights = eval_weights_of(run, checkpoint)
+    folder = SNAPSHOTS if checkpoint.startswith(SNAPSHOT_NAME) else "checkpoints"
+    with naming(run / folder / f"{checkpoint}.pt"):
+        load_weights(experiment.networks, weights)
+
+
+def eval_weights_of(run: RunDir, checkpoint: str) -> Mapping[str, Tensor]:
+    """Name -> tensor of the evaluation weights of a checkpoint: the average, if the run keeps one.
+
+    Raises:
+        DlexpError: The checkpoint does not exist.
+    """
+    if checkpoint.startswith(SNAPSHOT_NAME):
+        state = CheckpointStore(run / SNAPSHOTS, lambda text: None).load_as(checkpoint)
+    else:
+        store = CheckpointStore(run / "checkpoints", lambda text: None)
+        state = store.load_best() if checkpoint == "best" else store.load_last(has_lock=False)
     if state is None:
         raise without_checkpoint(run, checkpoint)
-    with naming(store.folder / f"{checkpoint}.pt"):
-        load_weights(experiment.networks, state.get("eval_weights", state["networks"]))
+    found: Mapping[str, Tensor] = state.get("eval_weights", state["networks"])
+    return found
 
 
 def without_checkpoint(run: RunDir, checkpoint: str) -> DlexpError:

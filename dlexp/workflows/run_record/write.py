@@ -14,8 +14,10 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.data.bundle import DataBundle
 from dlexp.models.initialization import described
 from dlexp.runtime.machine import git_state, machine_facts, packages, source_hash
+from dlexp.specs import ImageSpec
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.run_record.data import describe_data
 
@@ -87,8 +89,17 @@ def run_environment(experiment: Experiment, code: tuple[Mapping[str, Any] | None
         "split_hash": experiment.bundle.split_hash,
         "outputs": list(spec.output_names),
         "interpretation": experiment.interpretation,
+        **_augmentation(experiment.bundle),
         **experiment_facts(experiment),
     }
+
+
+def _augmentation(bundle: DataBundle) -> dict[str, Any]:
+    """How training images are changed, for views of new images; nothing for other inputs."""
+    if not isinstance(bundle.spec.inputs, ImageSpec):
+        return {}
+    words = bundle.augment if isinstance(bundle.augment, str) else list(bundle.augment)
+    return {"augmentation": {"words": words, "pad": bundle.pad, "mirrors": bundle.mirrors}}
 
 
 def preprocessing(experiment: Experiment) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dlexp.artifacts.files.reading import is_file, is_folder, read_text
 from dlexp.artifacts.files.writing import is_temporary, remove_folder
 from dlexp.artifacts.runs.elsewhere import forget, is_gone
 from dlexp.artifacts.runs.run_dir import RunDir, missing_run, named_run, newest_runs, outputs_root
-from dlexp.artifacts.runs.run_tree import MARKS, is_group, is_sweep, runs_in, size_of
+from dlexp.artifacts.runs.run_tree import ENSEMBLE_MARK, MARKS, is_group, is_sweep, runs_in, size_of
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
@@ -182,9 +182,9 @@ def _refusal(path: Path) -> Problem | None:
         rule, remedy = missing_run(where_it_is)
         meant = f"{remedy} " if remedy.endswith("?") else ""  # the newest run is no advice on what to delete
         return Problem(where_it_is, "", rule, f"{meant}List the runs: dlexp runs", code="not-found")
-    marks = [mark for mark in MARKS.values() if is_file(path / mark)]
+    marks = [mark for mark in (*MARKS.values(), ENSEMBLE_MARK) if is_file(path / mark)]
     if not marks and not is_group(path) and not is_sweep(path):
-        rule = "is not a run, a group of seeds, a sweep, a study or a range test"
+        rule = "is not a run, a group of seeds, a sweep, a study, a range test or an ensemble"
         return Problem(where_it_is, "", rule, code="incompatible-run")
     if _unit(path) != path:
         return Problem(

@@ -45,6 +45,7 @@ from dlexp.workflows.sample.while_training import check_sample_pictures, sample_
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
+from dlexp.workflows.train.snapshots import snapshots
 from dlexp.workflows.train.trackers import Loggers, check_loggers
 from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs, undefined_metrics
 
@@ -251,6 +252,7 @@ def _run(
                 undefined_epochs(say),
                 *watchers(run, setup, say),
                 *sample_pictures(run, setup, say),
+                *snapshots(run, setup),
                 reporter.observe,
             ),
             recovery=_recovery(run, experiment, log, say),

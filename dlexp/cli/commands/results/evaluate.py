@@ -1,18 +1,25 @@
-"""The command `dlexp evaluate`: evaluates a run, or every run of a group of seeds or a sweep, on a split."""
+"""The command `dlexp evaluate`: evaluates runs on a split, one by one, as one ensemble, or averaged into one run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlexp.cli import completion
 from dlexp.cli import options as given
+from dlexp.cli.commands.results.combining import Views, check_combining, combine_request, folders_of
 from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
 
+if TYPE_CHECKING:
+    from dlexp.workflows.ensemble.request import CombineRequest
+
 _MIN_RESAMPLES = 100  # for an interval
+_WEIGHTS_HELP = "with --ensemble: equal, or greedy or stacked, which are chosen on the validation split"
+_SOUP_HELP = "average the weights of the networks into a new run: uniform, or greedy by the validation split"
 
 
 def evaluate(
@@ -20,6 +27,24 @@ def evaluate(
     overrides: given.EvaluationOverrides = None,
     split: given.Split = "test",
     checkpoint: given.Checkpoint = "best",
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="evaluate the networks of all runs, or of a group of seeds, as one")
+    ] = False,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help=_WEIGHTS_HELP, autocompletion=completion.ensemble_weights)
+    ] = None,
+    vote: Annotated[bool, typer.Option("--vote", help="with --ensemble: each network has a vote for a class")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="with --ensemble: use the temperature fitted on the validation split")
+    ] = False,
+    snapshots: Annotated[
+        bool, typer.Option("--snapshots", help="the networks are the snapshots of a run (trainer.snapshot_every)")
+    ] = False,
+    soup: Annotated[str | None, typer.Option("--soup", help=_SOUP_HELP, autocompletion=completion.soups)] = None,
+    tta: Views = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="directory of the ensemble or of the averaged run; must be new")
+    ] = None,
     resamples: given.Resamples = 1000,
     level: given.Level = 0.95,
     samples: given.MeasuredSamples = None,
@@ -32,54 +57,81 @@ def evaluate(
 ) -> None:
     """Evaluate a run, a group of seeds or the jobs of a sweep on a split. Metrics have confidence intervals.
 
-    A generative run makes new samples, which are compared with the real ones of the split.
+    Several runs, or a group of seeds, are evaluated as one network with --ensemble. A generative run makes new samples,
+    which are compared with the real ones of the split.
     """
     from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 
-    typed = tuple(overrides or ())
-    if "=" in run:
-        run, typed = "latest", (run, *typed)
+    names = [word for word in (run, *(overrides or ())) if "=" not in word] or ["latest"]
+    typed = [word for word in (run, *(overrides or ())) if "=" in word]
+    asked = {"--weights": weights, "--vote": vote, "--calibrate": calibrate, "--out": out}
+    of_samples = {"--samples": samples, "--steps": steps, "--guidance": guidance}
+    is_combined = ensemble or snapshots or soup is not None
+    check_combining(names, asked, of_samples, (ensemble, snapshots, soup, tta))
     check_word("--split", split, ("train", "val", "test"))
     check_checkpoint(checkpoint)
     _refuse(resamples, level)
     changes = evaluation_changes(typed, ("metrics",))
     from dlexp.config.nodes import trusted_packages
 
-    folder, is_of_seeds, is_of_jobs = _found(run)
+    folders = folders_of(names, is_combined)
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.results import evaluate as view
     from dlexp.metrics.bootstrap import Resampling
-    from dlexp.workflows.evaluate.evaluate import evaluate_run
-    from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
     resampling = Resampling(resamples, level)
     with view.progress(quiet or json) as say:
-        request = SampleWishes(samples, steps, guidance, say)
-
-        def one(path: Path) -> dict[str, Any]:
-            which = (path, split, checkpoint, changes, trusted)
-            return evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=request)
-
-        content = _several(folder, split, one, is_of_seeds) if is_of_seeds or is_of_jobs else one(folder)
+        chosen = weights or "equal", vote, calibrate, snapshots, soup or "", tta or "", out
+        request = combine_request(split, checkpoint, chosen, changes, trusted, allow_changes, resampling, say)
+        if is_combined or tta or _is_ensemble(folders[0]):
+            content = _combined(folders, request, is_combined)
+        else:
+            content = _apart(folders[0], request, (samples, steps, guidance))
     if json:
         print_json(content)
     else:
-        _show(folder, split, content, quiet)
+        _show(folders[0], split, content, quiet)
     if content.get("skipped"):
         raise typer.Exit(1)
 
 
-def _found(run: str) -> tuple[Path, bool, bool]:
-    """(directory, whether it is a group of seeds, or a sweep). Raises ConfigError before torch is imported."""
-    from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.artifacts.runs.run_tree import check_sweep, is_group, is_sweep
+def _is_ensemble(folder: Path) -> bool:
+    from dlexp.artifacts.runs.run_tree import is_ensemble
 
-    folder = named_run(run)
-    check_sweep(folder)
-    is_of_seeds, is_of_jobs = is_group(folder), is_sweep(folder)
-    if not is_of_seeds and not is_of_jobs:
-        RunDir.find(folder)
-    return folder, is_of_seeds, is_of_jobs
+    return is_ensemble(folder)
+
+
+def _combined(folders: Sequence[Path], request: CombineRequest, is_combined: bool) -> dict[str, Any]:
+    """Evaluate an ensemble, a soup, or views."""
+    if request.soup:
+        from dlexp.workflows.ensemble.soup import make_soup
+
+        return make_soup(folders, request)
+    from dlexp.workflows.ensemble.augmented import evaluate_views
+    from dlexp.workflows.ensemble.evaluate import evaluate_ensemble, evaluate_members
+
+    if is_combined:
+        return evaluate_members(folders, request)
+    return evaluate_ensemble(folders[0], request) if _is_ensemble(folders[0]) else evaluate_views(folders[0], request)
+
+
+def _apart(
+    folder: Path, request: CombineRequest, wishes: tuple[int | None, int | None, float | None]
+) -> dict[str, Any]:
+    """Evaluate a run, or each run of a group of seeds or of a sweep."""
+    from dlexp.artifacts.runs.run_tree import is_group, is_sweep
+    from dlexp.workflows.evaluate.evaluate import evaluate_run
+    from dlexp.workflows.evaluate.generated.samples import SampleWishes
+
+    samples = SampleWishes(*wishes, request.say)
+
+    def one(path: Path) -> dict[str, Any]:
+        which = (path, request.split, request.checkpoint, dict(request.changes), request.trusted)
+        resampling, allowed = request.resampling, request.allow_changes
+        return evaluate_run(*which, allow_changes=allowed, resampling=resampling, samples=samples)
+
+    is_of_seeds = is_group(folder)
+    return _several(folder, request.split, one, is_of_seeds) if is_of_seeds or is_sweep(folder) else one(folder)
 
 
 def _several(folder: Path, split: str, one: Callable[[Path], dict[str, Any]], is_of_seeds: bool) -> dict[str, Any]:
@@ -101,6 +153,10 @@ def _show(folder: Path, split: str, content: dict[str, Any], quiet: bool) -> Non
         view.group(folder, split, content)
     elif "sweep" in content:
         view.sweep(content, quiet)
+    elif "ensemble" in content:
+        from dlexp.cli.views.results.ensemble import combined
+
+        combined(content, quiet)
     else:
         view.evaluation(content, quiet)
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 
 from dlexp.cli import options as given
+from dlexp.cli.commands.results.combining import Others, Views, averaged_folders, check_view_words
 from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError, DataError
 
@@ -29,6 +30,8 @@ def predict(
     out: given.Out = None,
     format: given.Format = None,
     files_from: given.FilesFrom = None,
+    others: Others = None,
+    tta: Views = None,
     checkpoint: given.Checkpoint = "best",
     batch_size: given.BatchSize = None,
     probabilities: given.Probabilities = False,
@@ -50,10 +53,8 @@ def predict(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds."""
+    """Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds or an ensemble."""
     from dlexp.artifacts.files.row_writer import format_of
-    from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.artifacts.runs.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
     from dlexp.tasks.decoding.options import GenerationOptions
     from dlexp.workflows.finished_run import check_checkpoint
@@ -66,9 +67,9 @@ def predict(
     drawn = beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
     generation = GenerationOptions(*drawn)
     kind = format_of(out, format)
-    folder = named_run(run)
-    if not is_group(folder):
-        RunDir.find(folder)  # raises an error before torch is imported
+    folder, *more = averaged_folders([run, *(others or ())])
+    if tta is not None:
+        check_view_words(tta)
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
@@ -76,7 +77,9 @@ def predict(
     options, texts = RestoreOptions(checkpoint, changes, trusted, allow_changes), tuple(text or ())
     with _names(files_from) as names:
         wanted = samples, names, probabilities, top, ignore_extra, separator
-        request = PredictRequest(*wanted, texts=texts, generation=generation, images=images, force=force)
+        request = PredictRequest(
+            *wanted, texts=texts, generation=generation, images=images, force=force, others=more, tta=tta or ""
+        )
         content = _predicted(folder, request, options, kind, out, collects=json and out is None)
     if json:
         print_json(content)

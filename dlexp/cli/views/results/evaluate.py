@@ -47,7 +47,7 @@ def progress(is_quiet: bool) -> Iterator[Callable[[str], None]]:
 
 def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
     """Print the report of a split, with a row per class if there are few classes; the metrics alone if `quiet`."""
-    folder = short_path(f"{content['run']}/eval/{content['split']}")
+    folder = short_path(f"{content['run']}/eval/{content.get('place', content['split'])}")
     made, sure, real = content["bootstrap"], content["intervals"], content.get("floors", {})
     rows = [
         [
