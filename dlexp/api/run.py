@@ -192,8 +192,7 @@ class Run(Examinations, RunSamples):
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
             folder, collected = None if images is None else Path(images), Collected()
-            columns = probabilities, top, ignore_extra
-            request = PredictRequest(words, (), *columns, None, given, texts or (), wanted, folder)
+            request = PredictRequest(words, (), probabilities, top, ignore_extra, None, given, texts or (), wanted, folder)
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)
         if given is None:
