@@ -172,7 +172,7 @@ class Run(Examinations, RunSamples):
             DataError: The data cannot be used at all.
         """
         check_checkpoint(checkpoint)
-        wanted = GenerationOptions.of(generation or {})
+        how = GenerationOptions.of(generation or {})
         changes, given, words = evaluation_changes(override_words(overrides)), None, tuple[str, ...]()
         texts = self._texts(data)
         if texts is not None:
@@ -192,7 +192,7 @@ class Run(Examinations, RunSamples):
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
             folder, collected = None if images is None else Path(images), Collected()
-            request = PredictRequest(words, (), probabilities, top, ignore_extra, None, given, texts or (), wanted, folder)
+            request = PredictRequest(words, (), probabilities, top, ignore_extra, None, given, texts or (), how, folder)
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)
         if given is None:
