@@ -26,7 +26,7 @@ from dlexp.data.checks import splits as checked_splits
 from dlexp.data.checks import texts as checked_texts
 from dlexp.data.checks.image_scan import ImageScan, scan_images
 from dlexp.data.checks.leakage import leaks
-from dlexp.data.columns import tensor_of
+from dlexp.data.columns import Constant, tensor_of
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
 from dlexp.data.tables.features.encodings import CategoryColumn, NumberColumn, encoded_columns, first_features
@@ -101,6 +101,10 @@ def find_in_data(bundle: DataBundle, config: RunConfig, refusal: str = "") -> Fo
         config: Their settings.
         refusal: The error that training would raise, "" if it raises none.
     """
+    if isinstance(bundle.splits["train"].inputs, Constant):  # such as the one pair of a style transfer
+        return FoundInData(
+            [finding("note", "not-checked", "samples are not checked: all of them are the same one")], []
+        )
     found = _of_samples(bundle, config, refusal)
     findings = _of_splits(bundle, config) + _of_files(bundle, config) + found.findings
     if refusal and not any(one.severity == "error" for one in findings):

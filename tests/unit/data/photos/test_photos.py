@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.data.images.encoding import png_of
@@ -21,6 +23,7 @@ from dlexp.data.sources.photos.super_resolution import photos, super_resolution
 from dlexp.errors import ConfigError, DataError
 from dlexp.specs import ImageSpec, ImageTargetSpec, TargetSpec
 from dlexp.types import as_tensor
+from dlexp.workflows.data.check import find_in_data
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +164,9 @@ def test_a_pair_has_the_shape_of_its_content_and_one_sample_for_each_update(tmp_
 def test_a_gray_file_has_three_channels(tmp_path: Path) -> None:
     (tmp_path / "gray.png").write_bytes(png_of(np.full((1, 4, 6), 0.5)))
     assert read_photo(tmp_path / "gray.png").shape == (3, 4, 6)
+
+
+def test_the_one_pair_is_not_searched_for_duplicates() -> None:
+    config = load(["data=style_pair", "data.longer_side=16"], Catalog())
+    findings = find_in_data(style_pair(longer_side=16), config).findings
+    assert [one.code for one in findings] == ["not-checked"]
