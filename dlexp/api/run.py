@@ -16,8 +16,7 @@ from dlexp.api.compressions import Compressions
 from dlexp.api.examinations import Examinations
 from dlexp.api.picture import Picture
 from dlexp.api.results import EvaluationResult
-from dlexp.api.run_predictions import RunPredictions
-from dlexp.api.run_samples import RunSamples
+from dlexp.api.run_samples import RunPredictions, RunSamples
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.artifacts.files.format_number import refuse_other_run_format

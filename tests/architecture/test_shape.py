@@ -14,7 +14,7 @@ MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 8
 SIGNATURES_THAT_ARE_SCHEMAS = (
     *("dlexp/data/", "dlexp/models/", "dlexp/optim/", "dlexp/tasks/", "dlexp/cli/commands/"),
     *("dlexp/api/examinations.py", "dlexp/api/run_samples.py", "dlexp/api/training.py", "dlexp/api/studies.py"),
-    *("dlexp/api/ensemble.py", "dlexp/api/run.py", "dlexp/api/run_predictions.py", "dlexp/api/compressions.py"),
+    *("dlexp/api/ensemble.py", "dlexp/api/run.py", "dlexp/api/compressions.py"),
 )
 
 

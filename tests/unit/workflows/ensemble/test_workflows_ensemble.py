@@ -27,7 +27,9 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.ensembles.combination import unit_sum
 from dlexp.metrics.ensembles.member_weights import greedy_weights, mixture_loss
 from dlexp.workflows.ensemble.augmented import evaluate_views, mirror_notes
+from dlexp.workflows.ensemble.collect import collect_outputs
 from dlexp.workflows.ensemble.evaluate import evaluate_ensemble, evaluate_members, make_ensemble
+from dlexp.workflows.ensemble.members import ensemble_members
 from dlexp.workflows.ensemble.request import CombineRequest
 from dlexp.workflows.ensemble.soup import make_soup, mean_weights
 from dlexp.workflows.evaluate.evaluate import evaluate_run
@@ -44,6 +46,7 @@ CATALOG = Catalog(())
 WORDS = ("data=iris", "model.hidden=[4]", "trainer.epochs=3", "trainer.device=cpu", "trainer.precision=fp32")
 PLAIN = CombineRequest(resampling=Resampling(0))
 QUICK = Resampling(0)
+Members = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def made(folder: Path, *words: str) -> Path:
@@ -60,10 +63,18 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DLEXP_RUNS_DIR", str(folder.parent / "runs"))
         words = (*WORDS, "trainer.snapshot_every=1")
         train_seeds(load(words, CATALOG), Request(words, ("dlexp",), folder), 3, Silent())
-        for run in folder.glob("seed-*"):
-            for split in ("val", "test"):
-                evaluate_run(run, split, "best", {}, (), resampling=QUICK)
+        evaluate_run(folder / "seed-42", "test", "best", {}, (), resampling=QUICK)
     yield folder
+
+
+@pytest.fixture(scope="module")
+def members(group: Path) -> Members:
+    """Split -> the probabilities of each network (K, N, C) and the true classes (N,)."""
+    found = collect_outputs(ensemble_members([group], "best"), ("val", "test"), PLAIN).outputs
+    return {
+        split: (np.stack([np.exp(one.numbers) for one in each]), each[0].targets.numpy())
+        for split, each in found.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +97,10 @@ def probabilities(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array(shares), np.array([names.index(row["true"]) for row in rows])
 
 
-def of_members(group: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    found = [probabilities(run, split) for run in sorted(group.glob("seed-*"))]
-    return np.stack([shares for shares, _ in found]), found[0][1]
-
-
-def test_an_ensemble_is_the_mean_of_its_probabilities_with_paired_gains(group: Path) -> None:
+def test_an_ensemble_is_the_mean_of_its_probabilities_with_paired_gains(group: Path, members: Members) -> None:
     content = evaluate_members([group], PLAIN)
-    each, true = of_members(group, "test")
+    each, true = members["test"]
+    np.testing.assert_allclose(each[0], probabilities(group / "seed-42", "test")[0], atol=1e-12)
     mean, _ = probabilities(Path(content["run"]), "test")
     np.testing.assert_allclose(mean, each.mean(axis=0), atol=1e-12)
     losses = [log_loss(true, shares, labels=range(3)) for shares in each]
@@ -101,9 +108,8 @@ def test_an_ensemble_is_the_mean_of_its_probabilities_with_paired_gains(group: P
     assert content["metrics"]["log_loss"] == pytest.approx(own)
     found = content["ensemble"]
     gains = found["gains"]["log_loss"]
-    best = int(
-        np.argmin([log_loss(of_members(group, "val")[1], p, labels=range(3)) for p in of_members(group, "val")[0]])
-    )
+    val, truth = members["val"]
+    best = int(np.argmin([log_loss(truth, shares, labels=range(3)) for shares in val]))
     assert found["best_on_val"] == found["members"][best]["label"] == f"seed-{42 + best}"
     assert gains["best"]["value"] == pytest.approx(losses[best] - own)
     assert gains["mean"]["value"] == pytest.approx(np.mean(losses) - own)
@@ -129,15 +135,15 @@ def test_temperatures_make_the_log_loss_smaller_where_they_were_fitted(group: Pa
     assert any("fitted on these samples" in note for note in found["ensemble"]["notes"])
 
 
-def test_greedy_weights_follow_from_the_validation_split_alone(group: Path) -> None:
-    each, true = of_members(group, "val")
+def test_greedy_weights_follow_from_the_validation_split_alone(group: Path, members: Members) -> None:
+    each, true = members["val"]
     own = each[:, np.arange(len(true)), true]
     expected = unit_sum(greedy_weights(mixture_loss(own), 3))
     folder = make_ensemble([group], CombineRequest(weights="greedy", resampling=QUICK))
     assert read_ensemble(folder).how.weights == pytest.approx(expected)
     assert not (folder / "eval").exists()
     content = evaluate_ensemble(folder, PLAIN)
-    mean = np.tensordot(expected, of_members(group, "test")[0], axes=1)
+    mean = np.tensordot(expected, members["test"][0], axes=1)
     np.testing.assert_allclose(probabilities(folder, "test")[0], mean, atol=1e-12)
     assert content["ensemble"]["gains"]["log_loss"].keys() == {"best", "mean", "equal_weights"}
     stacked = read_ensemble(make_ensemble([group], CombineRequest(weights="stacked", resampling=QUICK)))
@@ -145,9 +151,9 @@ def test_greedy_weights_follow_from_the_validation_split_alone(group: Path) -> N
     assert loss(np.array(stacked.how.weights)) <= loss(np.array(expected)) + 1e-9
 
 
-def test_a_vote_is_of_classes_and_has_no_log_loss(group: Path) -> None:
+def test_a_vote_is_of_classes_and_has_no_log_loss(group: Path, members: Members) -> None:
     content = evaluate_members([group], CombineRequest(vote=True, resampling=QUICK))
-    each, true = of_members(group, "test")
+    each, true = members["test"]
     votes = np.eye(3)[each.argmax(axis=2)].sum(axis=0) + 0.1 * each.mean(axis=0)
     assert content["metrics"]["accuracy"] == pytest.approx((votes.argmax(axis=1) == true).mean())
     assert "log_loss" not in content["metrics"] and "log_loss" not in content["ensemble"]["gains"]
