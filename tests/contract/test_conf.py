@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dlexp.assemble.experiment import _RUNTIME_NAMES
+from dlexp.assemble.components import RUNTIME_NAMES
 from dlexp.config.check.validate import rules
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog, builtin_root
@@ -113,7 +113,7 @@ def has_the_arguments_of_its_target_as_keys(group: str, option: str) -> None:
     keys = set(CATALOG.keys(group, option)) - set(OWN_KEYS.get(group, ()))
     signature = inspect.signature(resolve(target, ())).parameters.values()
     named = {p.name for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    parameters = named - set(_RUNTIME_NAMES[group])
+    parameters = named - set(RUNTIME_NAMES[group])
     if target.startswith("torch."):
         assert keys <= parameters
         assert keys

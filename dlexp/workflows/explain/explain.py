@@ -56,7 +56,7 @@ def explain_run(folder: Path, request: ExplainRequest) -> dict[str, Any]:
     run = RunDir.find(folder)
     with claimed(run.path):
         config = load_saved(run / "config.yaml", {**request.changes, "trainer.compile": False})
-        experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted))
+        experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted), is_for_training=False)
         changed = check_evaluated(run, experiment, request.changes, request.allow_changes)
         load_eval_weights(run, experiment, request.checkpoint)
         check_explainable(experiment)

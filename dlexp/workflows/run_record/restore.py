@@ -14,6 +14,7 @@ from dlexp.artifacts.files.format_number import refuse_other_run_format
 from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.data_facts import describe_data
 from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
@@ -25,7 +26,7 @@ from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.specs import ValueSpec
 from dlexp.types import Batch, Field
-from dlexp.workflows.run_record.data import describe_data, preprocess_of, spec_of
+from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
 
 _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
@@ -97,7 +98,7 @@ def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, options.trusted)
     bundle = blank_bundle(spec_of(found["spec"], config, options.trusted), _ONE_SAMPLE)
-    experiment = assemble(config, options.trusted, bundle)
+    experiment = assemble(config, options.trusted, bundle, is_for_training=False)
     changed = check_used(run, experiment, changes, options.allow_changes)
     load_eval_weights(run, experiment, options.checkpoint)
     return RestoredRun(run, experiment, found, preprocess_of(found["preprocess"]), changed)
@@ -125,7 +126,7 @@ def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> N
     if state is None:
         raise without_checkpoint(run, checkpoint)
     with naming(store.folder / f"{checkpoint}.pt"):
-        load_weights(experiment.networks, state.get("eval_weights", state["networks"]))
+        load_weights(experiment.networks, experiment.trained_weights(state.get("eval_weights", state["networks"])))
 
 
 def without_checkpoint(run: RunDir, checkpoint: str) -> DlexpError:
