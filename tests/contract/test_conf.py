@@ -23,7 +23,7 @@ CATALOG = Catalog(
 )
 SEEN = {
     "data": 50, "experiment": 11, "logger": 4, "loss": 19, "model": 66,
-    "optim": 17, "regularization": 16, "scheduler": 13, "task": 15, "trainer": 2,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 17, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(
@@ -57,6 +57,8 @@ COMPANIONS = {
     "data=pairs": ["data.path=a.tsv"],
     "data=tagged": ["data.path=a.txt"],
     "task=regression": ["data=diabetes"],
+    "task=distillation": ["task.teacher=a"],
+    "task=regression_distillation": ["task.teacher=a", "data=diabetes"],
     "task=forecasting": ["data=nile"],
     "task=seq2seq": ["data=reverse"],
     "task=ctc": ["data=tones"],
