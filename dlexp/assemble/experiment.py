@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.components import RUNTIME_NAMES, build_loss, build_model, build_task, named_networks, with_kinds
+from dlexp.assemble.compression import with_structure
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
@@ -130,7 +131,8 @@ def assemble(
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted, teacher)
-    networks = named_networks(config, build_model(config, bundle.spec, task, trusted), task).to(device)
+    networks = named_networks(config, build_model(config, bundle.spec, task, trusted), task)
+    networks = with_structure(config, networks, task.num_outputs(bundle.spec)).to(device)
     if teacher is not None:
         teacher.network.to(device)
     metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
@@ -229,6 +231,15 @@ def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
             option = config.choices.get(group, "")
             remedy = remedy_of_kinds(tree, group, wanted, aspect) or f"Choose another {group}."
             raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
+
+
+def plain_networks(experiment: Experiment) -> nn.ModuleDict:
+    """The networks of an experiment as their constructor makes them, with random weights and without compression.*."""
+    config, spec, task = experiment.config, experiment.bundle.spec, experiment.task
+    node = config.model
+    if node.arguments.get("pretrained"):  # the weights are not needed
+        config = replace(config, model=replace(node, arguments={**node.arguments, "pretrained": False}))
+    return named_networks(config, build_model(config, spec, task, experiment.trusted), task)
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:

@@ -18,6 +18,7 @@ from dlexp.artifacts.files.writing import finite_or_none
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.components import build_loss, build_model, build_task, named_networks
+from dlexp.assemble.compression import with_structure
 from dlexp.assemble.data_facts import describe_data
 from dlexp.config.derive import config_changes
 from dlexp.config.saved import load_saved
@@ -74,6 +75,7 @@ def _restored(own: RunConfig, run: RunDir, kept: Mapping[str, Any], trusted: Seq
     loss = build_loss(own, spec, trusted, torch.device("cpu"))
     task = build_task(own, spec, loss, trusted)
     networks = named_networks(own, build_model(own, spec, task, trusted), task)
+    networks = with_structure(own, networks, task.num_outputs(spec))
     if list(networks) != ["model"]:
         raise _refused(str(run.path), f"has several networks ({', '.join(networks)})", "Name a run with one.")
     state = CheckpointStore(run / "checkpoints", lambda text: None).load_best()
@@ -92,7 +94,13 @@ def _restored(own: RunConfig, run: RunDir, kept: Mapping[str, Any], trusted: Seq
 def _fingerprint(own: RunConfig, weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of how a network is built and of its weights."""
     names = sorted(weights)
-    parts = [own.tree["model"], own.tree["loss"], names, sha256(weights[name] for name in names)]
+    parts = [
+        own.tree["model"],
+        own.tree["compression"],
+        own.tree["loss"],
+        names,
+        sha256(weights[name] for name in names),
+    ]
     return sha256_of_bytes(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

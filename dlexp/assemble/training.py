@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dlexp.assemble.compatibility import refuse_changes_of_batches
+from dlexp.assemble.compression import refuse_onnx, zero_weights
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.metrics import check_metrics
 from dlexp.assemble.one_graph import phase_graphs, refuse_settings, refuse_untraceable
@@ -87,6 +88,7 @@ class TrainingSetup:
             recovery=recovery_hooks(self.experiment) if recovery is None else recovery,
             statistics=self.unchanged,
             metric_state=self.experiment.metrics.epoch_state,
+            first_best_epoch=max(1, config.compression.gradual_epochs),
         )
 
 
@@ -116,6 +118,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     group  the processes that train together; each takes its share of every batch
     """
     config, task, networks = experiment.config, experiment.task, experiment.networks
+    refuse_onnx(config)
     is_balanced = config.balance == "sampling"
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device, is_balanced)
     if experiment.settings.compile_mode == STEP:
@@ -143,7 +146,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
         _refuse_for_processes(experiment, group)
         synchronize_norms(networks, group)
         batches, unchanged = RankShare(batches, group), RankShare(train, group)
-    rules = _rules(experiment, group)
+    rules = replace(_rules(experiment, group), zeros=zero_weights(config, networks, state.traits, steps_per_epoch))
     if experiment.settings.compile_mode == STEP:
         refuse_untraceable(experiment, state, batches, rules)
         rules = replace(rules, graphs=phase_graphs(experiment, batches, steps_per_epoch * config.trainer.epochs))

@@ -56,6 +56,11 @@ COMMANDS = (
         "results.sample:sample",
         "Make samples with a generative run, reconstruct data, or go from one sample to another.",
     ),
+    Command(
+        "compress",
+        "results.compress:compress",
+        "Make the network of a run smaller: prune it, lower its ranks, quantize it.",
+    ),
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
     Command(
         "explain",

@@ -69,6 +69,26 @@ def export_formats(incomplete: str) -> list[str]:
     return _starting(EXPORT_FORMATS, incomplete)
 
 
+def prune_scopes(incomplete: str) -> list[str]:
+    """Names of the scopes of pruning."""
+    return _starting(("layer", "global"), incomplete)
+
+
+def prune_norms(incomplete: str) -> list[str]:
+    """Names of the norms of channels."""
+    return _starting(("l1", "l2"), incomplete)
+
+
+def rank_rules(incomplete: str) -> list[str]:
+    """Names of the rules that choose a rank."""
+    return _starting(("size", "energy"), incomplete)
+
+
+def quantize_modes(incomplete: str) -> list[str]:
+    """Names of the modes of quantization."""
+    return _starting(("dynamic", "static", "int8"), incomplete)
+
+
 def explain_methods(incomplete: str) -> list[str]:
     """Names of the methods of `dlexp explain`."""
     from dlexp.workflows.explain.request import METHODS

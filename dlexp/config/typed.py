@@ -7,6 +7,7 @@ from typing import Any
 
 from dlexp.config.check.batch_size import AUTO, is_auto
 from dlexp.config.check.metrics import directions, requests_of
+from dlexp.config.schema.compression import CompressionConfig
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.regularization import RegularizationConfig
 from dlexp.config.schema.run import OWN_KEYS, LoggerConfig, Node, RunConfig, TrainerConfig, section_from
@@ -51,6 +52,7 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         optim_phases=tree["optim"].get("phases", {}),
         scheduler_phases=tree["scheduler"].get("phases", {}),
         regularization=section_from(RegularizationConfig, tree["regularization"]),
+        compression=section_from(CompressionConfig, tree["compression"]),
         trainer=section_from(TrainerConfig, tree["trainer"]),
         logger=section_from(LoggerConfig, tree["logger"]),
         monitor=monitor,

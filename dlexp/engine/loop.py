@@ -88,6 +88,7 @@ class FitPlan:
         statistics: The training samples that running statistics of averaged weights are measured on, None for those of
             `train`.
         metric_state: Returns an empty state of the metrics of an epoch, None for that of the task.
+        first_best_epoch: The first epoch, counted from 1, that can be the best.
     """
 
     task: Task
@@ -102,6 +103,7 @@ class FitPlan:
     recovery: RecoveryHooks = field(default_factory=RecoveryHooks)
     statistics: TrainingData | None = None
     metric_state: Callable[[], MetricState] | None = None
+    first_best_epoch: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ def course(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: Sto
         rates = learning_rate_columns(state.sums.learning_rates)
         for schedule in state.schedules.values():
             schedule.epoch_end(metrics[plan.monitor])
-        is_best = state.best.update(metrics[plan.monitor], state.epoch + 1)
+        counts = state.epoch + 1 >= plan.first_best_epoch
+        is_best = counts and state.best.update(metrics[plan.monitor], state.epoch + 1)
         state.finish_epoch()
         recovery.end_epoch()
         values = {"epoch": state.epoch, "step": state.step, **rates, **metrics, **pace}

@@ -19,6 +19,7 @@ from dlexp.engine.closure import step_with_closure
 from dlexp.engine.gradients import forget_gradients, is_gradient_finite, limit_gradient
 from dlexp.engine.snapshot import NoSnapshot, Snapshot
 from dlexp.engine.state import TrainState
+from dlexp.engine.zeros import ZeroWeights
 from dlexp.errors import Diverged
 from dlexp.optim.parameter_groups import weights_of
 from dlexp.regularization.constraints import MaxNorm
@@ -63,6 +64,7 @@ class StepRules:
         group: The processes that make the update together.
         backward: Computes the gradients of a loss of shape (); an instrument measures it here.
         graphs: Makes phases as one graph each, None for operation by operation.
+        zeros: Weights that are zero and stay zero, None for none.
     """
 
     precision: Precision
@@ -76,6 +78,7 @@ class StepRules:
     group: ProcessGroup = ALONE
     backward: Callable[[Tensor], None] = default_backward
     graphs: PhaseRunner | None = None
+    zeros: ZeroWeights | None = None
 
     @property
     def limits_gradient(self) -> bool:
@@ -146,8 +149,15 @@ def step_phase(
         state.scaler.step(optimizer)
     elif not step_with_closure(optimizer, state.networks, _total(losses, group), recompute, rules.check_every_step):
         raise _not_finite("the update led to where nothing is finite", phase, state, micro_batches[0], state.batch + 1)
+    limit_weights(updated, rules)
+
+
+def limit_weights(updated: list[nn.Module], rules: StepRules) -> None:
+    """After an optimizer's step: limit the norms of weights, and keep zero weights zero."""
     if rules.max_norm is not None:
         rules.max_norm(updated)
+    if rules.zeros is not None:
+        rules.zeros.after()
 
 
 def apply_rules(
@@ -176,6 +186,8 @@ def apply_rules(
     snapshot.begin_stage("update")
     if rules.noise is not None:
         _disturb(rules.noise, state, rules, turn)
+    if rules.zeros is not None:
+        rules.zeros.before(state, updated)
     return updated, optimizer
 
 

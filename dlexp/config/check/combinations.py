@@ -1,10 +1,11 @@
-"""Problems of combinations of regularization, freezing and data. Imports no torch."""
+"""Problems of combinations of regularization, compression, freezing and data. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dlexp.compression.structure import Structure
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
 from dlexp.kinds import INPUTS, NO_TARGETS, TARGETS, describe_kind
@@ -141,3 +142,28 @@ def freezing_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if tree[key] != usual and tree["init_from"] is None:
             rule = "requires init_from"
             yield Problem(key, shown(tree[key]), rule, "Set init_from=RUN", code="missing-requirement")
+
+
+def compression_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of compression.* among its keys and with the length of the training."""
+    given, epochs = tree["compression"], tree["trainer"]["epochs"]
+    for key in ("ranks", "widths"):
+        words = {"ranks": (), "widths": (), key: given[key]}
+        try:
+            Structure.parse(words["ranks"], words["widths"])
+        except ValueError as error:
+            yield Problem(f"compression.{key}", shown(given[key]), str(error), code="invalid-syntax")
+    gradual, sparsity = given["gradual_epochs"], given["sparsity"]
+    if sparsity is None and gradual:
+        yield Problem(
+            "compression.gradual_epochs",
+            shown(gradual),
+            "requires compression.sparsity",
+            "Set compression.sparsity=0.8 as well.",
+            code="missing-requirement",
+        )
+    if gradual > epochs:
+        rule = f"must be at most trainer.epochs={epochs}: the network would not become as sparse as it shall"
+        yield Problem(
+            "compression.gradual_epochs", shown(gradual), rule, f"Set it to {epochs} or less.", code="out-of-range"
+        )

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.check.batch_size import effective_batch_problems
-from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
+from dlexp.config.check.combinations import (
+    compression_problems,
+    freezing_problems,
+    gradient_problems,
+    regularization_problems,
+)
 from dlexp.config.check.data_keys import (
     anomalies_problems,
     balance_problems,
@@ -250,6 +255,7 @@ def _combines(tree: Mapping[str, Any], choices: Mapping[str, str], origins: Orig
     yield from group_problems(tree)
     yield from phase_combinations(tree)
     yield from regularization_problems(tree)
+    yield from compression_problems(tree)
     yield from freezing_problems(tree)
     yield from gradient_problems(tree)
 

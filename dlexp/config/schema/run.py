@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
+from dlexp.config.schema.compression import CompressionConfig
 from dlexp.config.schema.data_name import data_name
 from dlexp.config.schema.fields import Field, key_field
 from dlexp.config.schema.names import SECTION_NAMES
@@ -225,6 +226,7 @@ class RunConfig:
     optim_phases: Mapping[str, Mapping[str, Any]]
     scheduler_phases: Mapping[str, Mapping[str, Any]]
     regularization: RegularizationConfig
+    compression: CompressionConfig
     trainer: TrainerConfig
     logger: LoggerConfig
     monitor: str
@@ -291,7 +293,7 @@ TOP_LEVEL: Mapping[str, Field] = {
     ),
 }
 SECTIONS: Mapping[str, type] = dict(
-    zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)
+    zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, CompressionConfig, LoggerConfig), strict=True)
 )
 # Keys of a component's node that dlexp reads itself; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {

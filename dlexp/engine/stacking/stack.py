@@ -24,7 +24,7 @@ from dlexp.engine.stacking.signature import batch_signature
 from dlexp.engine.stacking.task import StackedBatch, StackedTask
 from dlexp.engine.stacking.trial import reason_of_error, recorded_draws
 from dlexp.engine.state import EpochSums, TrainState
-from dlexp.engine.step import StepRules, apply_rules, end_update, phase_seed, record_loss, train_step
+from dlexp.engine.step import StepRules, apply_rules, end_update, limit_weights, phase_seed, record_loss, train_step
 from dlexp.errors import Diverged
 from dlexp.optim.optimizers.adam import step_together
 from dlexp.optim.schedules.base import Schedule
@@ -59,6 +59,7 @@ class RunStack:
             gradient_norm=None,
             noise=None,
             max_norm=None,
+            zeros=None,
             check_every_step=False,
             graphs=None,
         )
@@ -143,8 +144,7 @@ class RunStack:
         # Nobody's loss is scaled, so each optimizer steps by itself; see `trial.known_problem`.
         for position in step_together([optimizer for *_, optimizer in ready]):
             member, rules, updated, _ = ready[position]
-            if rules.max_norm is not None:
-                rules.max_norm(updated)
+            limit_weights(updated, rules)
             self._stepped.add(member)
 
     def _unchecked(self, rules: StepRules) -> StepRules:

@@ -178,6 +178,13 @@ def resuming(
         return (yield from _run(run, experiment, setup, reporter, stop, saved, request.together))
 
 
+def train_prepared(
+    run: RunDir, setup: TrainingSetup, reporter: Reporter, stop: StopRequest | None = None
+) -> dict[str, Any]:
+    """Train an experiment whose weights and locked directory are ready; returns its summary."""
+    return follow(_run(run, setup.experiment, setup, reporter, StopRequest() if stop is None else stop))
+
+
 def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:
     """Report the changes relative to the run that is repeated or resumed, one per line."""
     for change in changes:
