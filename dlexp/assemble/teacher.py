@@ -94,13 +94,8 @@ def _restored(own: RunConfig, run: RunDir, kept: Mapping[str, Any], trusted: Seq
 def _fingerprint(own: RunConfig, weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of how a network is built and of its weights."""
     names = sorted(weights)
-    parts = [
-        own.tree["model"],
-        own.tree["compression"],
-        own.tree["loss"],
-        names,
-        sha256(weights[name] for name in names),
-    ]
+    built = [own.tree[part] for part in ("model", "compression", "loss")]
+    parts = [*built, names, sha256(weights[name] for name in names)]
     return sha256_of_bytes(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -149,7 +144,9 @@ def _of_input(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_teacher(problem: Problem, folder: str) -> Problem:
-    return Problem(_KEY, folder, problem.rule, problem.remedy, code=problem.code)
+    """A problem of the teacher as one of the key that names it."""
+    about = "" if problem.where == folder else f"{problem.where}: "
+    return Problem(_KEY, folder, f"{about}{problem.rule}", problem.remedy, code=problem.code)
 
 
 def _refused(folder: str, rule: str, remedy: str) -> ConfigError:

@@ -33,12 +33,10 @@ class OnnxNetwork(nn.Module):
         self.num_outputs = num_outputs
         self._session: Any = None
 
-    @classmethod
-    def of(cls, content: bytes, num_outputs: int) -> OnnxNetwork:
-        """The network in the bytes of a file."""
-        network = cls(len(content), num_outputs)
-        network.content.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-        return network
+    def load_file(self, content: bytes) -> None:
+        """Become the network in the bytes of a file of this size."""
+        self.content.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        self._session = None
 
     @property
     def file(self) -> bytes:
@@ -51,7 +49,10 @@ class OnnxNetwork(nn.Module):
             raise DlexpError("an ONNX file has no gradients. Use the run that it was made of", code="not-supported")
         if not int(self.content[0]):  # the first byte of an ONNX file is 8
             return torch.zeros(len(inputs[0]), self.num_outputs, device=inputs[0].device)
-        session = self._session = self._session or onnx_session(self.file, torch.get_num_threads())
+        threads = torch.get_num_threads()
+        if self._session is None or self._session[0] != threads:
+            self._session = threads, onnx_session(self.file, threads)
+        session = self._session[1]
         names = [one.name for one in session.get_inputs()]
         given = {
             name: np.ascontiguousarray(each.detach().cpu().numpy()) for name, each in zip(names, inputs, strict=False)

@@ -14,6 +14,7 @@ _COUNTS = {
     "multiply_adds": "multiply-adds of a sample",
     "peak_bytes": "peak memory of a sample, bytes",
     "file_bytes": "file of the weights, bytes",
+    "onnx_bytes": "ONNX file, bytes",
 }
 _TIMES = {
     "latency": "ms of a sample, {}",
