@@ -21,6 +21,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.config.typed import with_values
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.state import load_weights
+from dlexp.workflows.compress.agreement import agreement
 from dlexp.workflows.compress.baseline import train_baseline
 from dlexp.workflows.compress.integer_facts import with_integer_facts
 from dlexp.workflows.compress.pareto import write_pareto
@@ -99,6 +100,8 @@ def _one(
     )
     if whole is not None:
         content = with_integer_facts(content, source, whole, request)
+    if (share := agreement(run, request.split)) is not None:
+        content["agreement"] = share
     write_json(run / FILE, content)
     return content
 
@@ -130,14 +133,19 @@ def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> 
         values["trainer.epochs"] = request.epochs
     gradual = any(isinstance(step, Prune) and step.is_gradual for step in request.steps)
     values["compression.gradual_epochs"] = (request.epochs + 1) // 2 if gradual else 0
-    experiment = assemble(with_values(config, values), request.trusted, source.experiment.bundle)
+    if config.task.arguments.get("hints"):  # layers may be gone, and their maps are no part of the network
+        values["task.hints"] = {}
+    trains = bool(request.epochs or request.has_baseline)
+    config = with_values(config, values)
+    experiment = assemble(config, request.trusted, source.experiment.bundle, is_for_training=trains)
     load_weights(experiment.networks, networks.state_dict())
     return _Made(experiment, done)
 
 
 def _copy(source: Source) -> torch.nn.ModuleDict:
     """The networks of the source again, with their own weights."""
-    made = assemble(source.experiment.config, source.experiment.trusted, source.experiment.bundle).networks
+    again = source.experiment
+    made = assemble(again.config, again.trusted, again.bundle, is_for_training=False).networks
     load_weights(made, source.experiment.networks.state_dict())
     return made
 
