@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "dlexp.api.results": (
-        *("ComparisonResult", "DoctorResult", "EvaluationResult", "ExplainResult", "LrFindResult", "StudyResult"),
+        *("ComparisonResult", "CompressionResult", "DoctorResult", "EvaluationResult", "ExplainResult", "LrFindResult"),
+        "StudyResult",
     ),
     "dlexp.api.run": ("Run",),
     "dlexp.api.run_group": ("RunGroup",),

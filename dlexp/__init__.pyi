@@ -1,6 +1,7 @@
 """The types of what `import dlexp` exports."""
 
 from dlexp.api.results import ComparisonResult as ComparisonResult
+from dlexp.api.results import CompressionResult as CompressionResult
 from dlexp.api.results import DoctorResult as DoctorResult
 from dlexp.api.results import EvaluationResult as EvaluationResult
 from dlexp.api.results import ExplainResult as ExplainResult

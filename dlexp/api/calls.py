@@ -67,7 +67,7 @@ class _Call:
         return [*self.by_place, *["overrides"] * (len(self.args) - len(self.by_place) if self.takes_words else 0)]
 
 
-_OBJECTS = {"Run": "run", "RunSamples": "run", "Examinations": "run", "RunGroup": "group"}
+_OBJECTS = {"Run": "run", "RunSamples": "run", "Examinations": "run", "Compressions": "run", "RunGroup": "group"}
 
 
 def _problems(call: _Call, reason: str) -> list[Problem]:

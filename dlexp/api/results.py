@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,42 @@ from numpy.typing import NDArray
 from dlexp.api.picture import Picture
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.report.number_format import number
+
+RunT = TypeVar("RunT")
+
+
+@dataclass(frozen=True)
+class CompressionResult(Generic[RunT]):
+    """A run made smaller, or several, one for each strength of pruning.
+
+    Attributes:
+        runs: The new runs, in the order of the strengths.
+        content: The content of compress.json.
+    """
+
+    runs: tuple[RunT, ...]
+    content: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def run(self) -> RunT:
+        """The first new run."""
+        return self.runs[0]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Before and after, a column each; of several strengths a column for each of them."""
+        found = self.content.get("strengths", [self.content])
+        sides = {"before": (found[0], "before")}
+        sides |= {each["steps"] if len(found) > 1 else "after": (each, "after") for each in found}
+        columns = {
+            name: {str(each["metric"]["name"]): each["metric"][side], **_flat(each[side])}
+            for name, (each, side) in sides.items()
+        }
+        return pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in columns.items()})
+
+    def _repr_html_(self) -> str:
+        rows = [(str(name), *(f"{value:.6g}" for value in row)) for name, row in self.table.iterrows()]
+        return notebook_table(str(self.content["source"]), rows)
 
 
 @dataclass(frozen=True)
@@ -280,3 +316,14 @@ class ExplainResult:
 
 def _between(name: str, low: float, high: float) -> str:
     return "-" if pd.isna(low) else f"{number(name, low)} to {number(name, high)}"
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers by name; those of a time get its name before theirs, such as latency_p50_ms."""
+    found: dict[str, float] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}_{key}": float(each) for key, each in value.items()}
+        elif value is not None:
+            found[name] = float(value)
+    return found

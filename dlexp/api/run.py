@@ -6,12 +6,13 @@ import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words, resampling_of
 from dlexp.api.calls import explains_its_arguments
+from dlexp.api.compressions import Compressions
 from dlexp.api.examinations import Examinations
 from dlexp.api.picture import Picture
 from dlexp.api.results import EvaluationResult
@@ -35,7 +36,7 @@ _HANDED_OVER = {"dataframe": "a DataFrame", "text_dataframe": "texts", "ndarrays
 _SPLITS = ("train", "val", "test")
 
 
-class Run(Examinations, RunSamples):
+class Run(Examinations, RunSamples, Compressions):
     """A run directory.
 
     Args:
@@ -335,6 +336,10 @@ class Run(Examinations, RunSamples):
             rule = f"this run was trained on data={option}, which is read from files"
             raise ConfigError.one("data", given, rule, "Pass the path of a file.", code="incompatible-data")
         return DataArgument(tuple(word for word in found.words if word.startswith("data.path=")), found.given)
+
+    def _of(self, path: Path, argument: DataArgument) -> Self:
+        """Another run, trained on the same data."""
+        return type(self)(path, trust=self._trust, data=argument.given)
 
     def _texts(self, data: object) -> list[str] | None:
         """The texts of a list, Series or array of them, for a run that was trained on texts; None for other data."""

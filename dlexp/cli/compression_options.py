@@ -64,7 +64,8 @@ Baseline = Annotated[
     typer.Option("--baseline", help="train the compressed structure from random weights too, for as many updates"),
 ]
 CompressSplit = Annotated[
-    str, typer.Option("--split", help="val or test, on which both networks are measured", autocompletion=completion.splits)
+    str,
+    typer.Option("--split", help="val or test, on which both networks are measured", autocompletion=completion.splits),
 ]
 CompressMetric = Annotated[str | None, typer.Option("--metric", help="metric of the comparison, as of dlexp compare")]
 TimesOnnx = Annotated[bool, typer.Option("--onnx", help="time both networks in onnxruntime too")]

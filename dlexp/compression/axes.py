@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import lcm
 
 Segment = tuple["Axis", int]  # an axis, and the consecutive numbers that each of its channels is (flattened pixels)
 
@@ -35,6 +36,13 @@ class Axis:
         root = self.root()
         root.reason = root.reason or reason
 
+    def divide(self, chunks: int) -> None:
+        """Keep as many channels in each of these equal parts as well."""
+        root = self.root()
+        root.chunks = lcm(root.chunks, chunks)
+        if root.size % root.chunks:
+            root.freeze("its channels are normalized in groups of several sizes")
+
     def join(self, other: Axis) -> None:
         """Make the two one."""
         one, two = self.root(), other.root()
@@ -45,9 +53,7 @@ class Axis:
             two.freeze("its channels are combined with another number of them")
             return
         one.reason = one.reason or two.reason
-        one.chunks = one.chunks * two.chunks if one.size % (one.chunks * two.chunks) == 0 else one.chunks
-        if one.chunks % two.chunks:
-            one.freeze("its channels are normalized in groups of two sizes")
+        one.divide(two.chunks)
         two.joined = one
 
 

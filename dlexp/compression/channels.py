@@ -1,8 +1,8 @@
 """The channels of a network, followed from layer to layer.
 
 The network is traced by torch.fx and computed on a few samples; beside each tensor the axes of its channels are kept.
-Anthing that is not known to leave channels apart keeps those that it reads whole, with its name as the reason (Li et al.
-2017, arXiv:1608.08710, and Fang et al. 2023, arXiv:2301.12900, remove channels by such dependencies).
+Anything that is not known to leave channels apart keeps those that it reads whole, with its name as the reason (such
+dependencies: Li et al. 2017, arXiv:1608.08710; Fang et al. 2023, arXiv:2301.12900).
 """
 
 from __future__ import annotations
@@ -58,15 +58,17 @@ class CannotFollow(Exception):
 
 
 class _Tracer(fx.Tracer):
-    """Layers of torch and small layers with a number for each channel stay whole."""
+    """Layers of torch and normalizations with a number for each channel stay whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.path = ""
+        # Before tracing, in which parameters are placeholders.
+        self._whole = {name for name, layer in network.named_modules() if _is_norm(layer)}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        is_simple = not any(True for _ in m.children()) and sizes_of(m) is not None
-        return super().is_leaf_module(m, module_qualified_name) or is_simple or type(m).__name__ == "StochasticDepth"
+        is_whole = module_qualified_name in self._whole or type(m).__name__ == "StochasticDepth"
+        return is_whole or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         before, self.path = self.path, self.path_of_module(m)
@@ -81,7 +83,7 @@ def channel_graph(network: nn.Module, inputs: Tensor) -> ChannelGraph:
     The network is put into evaluation mode. Raises CannotFollow.
     """
     network.eval()
-    tracer = _Tracer()
+    tracer = _Tracer(network)
     try:
         traced = fx.GraphModule(network, tracer.trace(network))
     except Exception as error:  # the code of a network may do anything with a placeholder
@@ -134,13 +136,14 @@ class _Follower(fx.Interpreter):
             return self._weights(node, name, module, read)
         if read is None:
             return None
-        if isinstance(module, NORMS) and sizes_of(module) is None and not isinstance(module, nn.LocalResponseNorm):
-            plain = isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine
-            return read if plain else self._freeze(node, f"{name} normalizes other dimensions as well")
-        if isinstance(module, NORMS) and not isinstance(module, nn.LocalResponseNorm) or (
-            sizes_of(module) is not None and not isinstance(module, nn.Embedding)
-        ):
+        if isinstance(module, nn.PReLU) and module.num_parameters == 1:
+            return read
+        if _is_norm(module):
             return self._norm(node, name, module, read)
+        if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine:
+            return self._freeze(node, f"{name} has statistics and no weights")
+        if isinstance(module, NORMS):
+            return self._freeze(node, f"{name} normalizes other dimensions as well")
         kind = type(module)
         if isinstance(module, _MIXING):
             return self._freeze(node, f"{name} ({kind.__name__}) mixes its channels")
@@ -180,21 +183,24 @@ class _Follower(fx.Interpreter):
 
     def _norm(self, node: fx.Node, name: str, module: nn.Module, read: _Channels) -> _Channels | None:
         own, shape = sizes_of(module), self._shapes[node]
-        is_last = isinstance(module, nn.LayerNorm | nn.RMSNorm)
-        if own is None or own[0] != sum(a.size * b for a, b in read.segments) or read.dim != (len(shape) - 1 if is_last else 1):
+        is_last = type(module) in (nn.LayerNorm, nn.RMSNorm)  # torchvision has one over the channels of images
+        if (
+            own is None
+            or own[0] != sum(a.size * b for a, b in read.segments)
+            or read.dim != (len(shape) - 1 if is_last else 1)
+        ):
             return self._freeze(node, f"{name} ({type(module).__name__}) has another number of channels")
         if isinstance(module, nn.GroupNorm) and module.num_groups > 1:
             if len(read.segments) > 1 or read.segments[0][1] > 1:
                 return self._freeze(node, f"{name} normalizes groups of channels of several layers")
-            axis = read.segments[0][0].root()
-            axis.chunks = max(axis.chunks, module.num_groups)
+            read.segments[0][0].divide(module.num_groups)
         if name in self.graph_of_channels.outputs:
             return self._freeze(node, f"{name} is used more than once")
         self.graph_of_channels.outputs[name] = list(read.segments)
         return read
 
     def _operation(self, node: fx.Node, found: Any) -> _Channels | None:
-        target, args = node.target, node.args
+        target = node.target
         label = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         read = self._of_first(node)
         if target in _BINARY or (node.op == "call_method" and target in _BINARY_METHODS):
@@ -211,7 +217,6 @@ class _Follower(fx.Interpreter):
             return self._moved(node, label, read)
         if label in ("cat", "concat", "concatenate"):
             return self._concatenated(node, found)
-        del args
         return self._freeze(node, f"{label} in {_place(node)} reads them")
 
     def _combined(self, node: fx.Node, found: Any) -> _Channels | None:
@@ -243,7 +248,9 @@ class _Follower(fx.Interpreter):
     def _is_alike(self, other: fx.Node, back: int, first: _Channels) -> bool:
         two = self._channels[other]
         same_place = len(self._shapes[other]) - two.dim == back and len(two.segments) == len(first.segments)
-        return same_place and all(a.size == b.size and m == n for (a, m), (b, n) in zip(first.segments, two.segments, strict=True))
+        return same_place and all(
+            a.size == b.size and m == n for (a, m), (b, n) in zip(first.segments, two.segments, strict=True)
+        )
 
     def _own_parameter(self, name: str, shape: tuple[int, ...], read: _Channels) -> None:
         """A parameter with one number a channel, along its first dimension."""
@@ -308,11 +315,18 @@ class _Follower(fx.Interpreter):
         first = node.args[0] if node.args else None
         return self._channels.get(first) if isinstance(first, fx.Node) else None
 
-    def _freeze(self, node: fx.Node, reason: str) -> None:
-        """Keep all channels that a node reads whole; its result has none that are known."""
+    def _freeze(self, node: fx.Node, reason: str) -> _Channels | None:
+        """Keep all channels that a node reads whole; its result, which is returned, has none that are known."""
         for read in node.all_input_nodes:
             if read in self._channels:
                 self._channels[read].freeze(reason)
+        return None
+
+
+def _is_norm(layer: nn.Module) -> bool:
+    """Return whether the layer normalizes or scales channels, with a number for each."""
+    is_kind = isinstance(layer, (*NORMS, nn.PReLU)) or type(layer).__name__ == "ChannelRms"
+    return is_kind and sizes_of(layer) is not None
 
 
 def _place(node: fx.Node) -> str:

@@ -36,7 +36,9 @@ def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:
 
 def is_depthwise(layer: nn.Module) -> bool:
     """Return whether the layer is a convolution of each channel by itself."""
-    return isinstance(layer, CONVOLUTIONS) and layer.groups == layer.in_channels == layer.out_channels > 1
+    return (
+        isinstance(layer, CONVOLUTIONS) and layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+    )
 
 
 def sizes_of(part: nn.Module | nn.Parameter) -> tuple[int, ...] | None:
@@ -127,7 +129,8 @@ def structure_between(network: nn.Module, compressed: nn.Module, ranks: Mapping[
 
 def has_ranks(layer: nn.Module) -> bool:
     """Return whether two layers of a smaller rank can replace this one: dense, or a convolution of all channels."""
-    return type(layer) is nn.Linear or (type(layer) in CONVOLUTIONS and layer.groups == 1)
+    is_plain = isinstance(layer, CONVOLUTIONS) and type(layer) in CONVOLUTIONS and layer.groups == 1
+    return type(layer) is nn.Linear or is_plain
 
 
 def largest_rank(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) -> int:
@@ -203,5 +206,5 @@ def _keep_of_channels(part: nn.Module, channels: Tensor) -> None:
         part.normalized_shape = (len(channels),)
 
 
-def _parameter(values: Tensor, before: nn.Parameter) -> nn.Parameter:
+def _parameter(values: Tensor, before: Tensor) -> nn.Parameter:
     return nn.Parameter(values.detach().clone(), requires_grad=before.requires_grad)

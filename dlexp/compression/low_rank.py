@@ -80,7 +80,7 @@ def lower_ranks(network: nn.Module, choice: RankChoice) -> dict[str, int]:
             first.copy_((roots[:, None] * right[:rank]).view_as(first))
             second.copy_((left[:, :rank] * roots).view_as(second))
             if layer.bias is not None:
-                made[1].bias.copy_(layer.bias)  # type: ignore[operator, union-attr]
+                made[1].bias.copy_(layer.bias)  # type: ignore[operator]
         replace_module(network, name, made)
         found[name] = rank
     return found

@@ -158,6 +158,11 @@ CASES: dict[str, tuple[str, ...]] = {
         *("model=hinge_gan", "regularization.ema.decay=0.9", "trainer.precision=bf16", "trainer.clip_norm=0.5"),
         *("model.dropout=0.3", "model.conditional=true", "optim.phases.generator.lr=1e-3", *GAN),
     ),
+    "sparse": ("compression.sparsity=0.6", "compression.gradual_epochs=2", *OF_TASK["classification"]),
+    "sparse-narrow": (
+        *("compression.sparsity=0.6", "compression.scope=global", "regularization.ema.decay=0.9"),
+        *("compression.ranks=[model.1=2]", "compression.widths=[model.1.1=2x8]", *OF_TASK["classification"]),
+    ),
     "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),
 }
 # place -> (accumulate, the event at which the stop comes): an epoch's batches, updates and validation count from 1

@@ -267,7 +267,9 @@ def newest_runs() -> list[Path]:
     """The runs under outputs/ and those of --run-dir, newest first, including the runs of groups and sweeps."""
     root = outputs_root()
     found = [
-        path.parent for depth in ("train/*", "train/*/*", "sweep/*/*", "compress/*", "compress/*/*") for path in root.glob(f"{depth}/config.yaml")
+        path.parent
+        for depth in ("train/*", "train/*/*", "sweep/*/*", "compress/*", "compress/*/*")
+        for path in root.glob(f"{depth}/config.yaml")
     ]
     found += [path for path in runs_elsewhere(root) if is_file(path / "config.yaml")]
     return sorted(found, key=_modified_at, reverse=True)
@@ -326,7 +328,11 @@ def missing_run(name: str, key: str = "") -> tuple[str, str]:
 def named_run(name: str) -> Path:
     """The directory for `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
-    for path in (Path(name), root / name, *(root / kind / name for kind in ("train", "tune", "sweep", "adapt", "compress"))):
+    for path in (
+        Path(name),
+        root / name,
+        *(root / kind / name for kind in ("train", "tune", "sweep", "adapt", "compress")),
+    ):
         if path.name == "latest" and is_file(path):
             return _target_of(path)
         if is_folder(path):

@@ -57,7 +57,7 @@ def compression_section(content: Mapping[str, Any]) -> Section:
     times = f"Times: one thread, {content['repeats']} calls in turn, {content['cpu']}." if content["repeats"] else ""
     parts: list[Html] = [paragraph(content["first_line"])] if content.get("first_line") else []
     parts.append(paragraph(f"Made of {content['source']} with {content['steps']}. {paired_text(content['metric'])}."))
-    parts.append(html_table(["", "before", "after", "change"], rows))
+    parts.append(html_table("Before and after", ["", "before", "after", "change"], rows))
     parts.append(paragraph(times))
     parts.append(bullet_list(content["notes"]))
     return Section("Compression", tuple(parts))

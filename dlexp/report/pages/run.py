@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.report.number_format import number
+from dlexp.report.pages.compression import compression_section
 from dlexp.report.pages.diagnosis import diagnosis_section
 from dlexp.report.pages.evaluation import evaluated_section
 from dlexp.report.pages.explanations import explanations_section
@@ -56,6 +57,7 @@ def run_page(story: RunStory, version: str) -> str:
     sections = [
         Section("Summary", _summary(story)),
         Section("Notices", (bullet_list(found),) if (found := notices(story)) else ()),
+        compression_section(story.compression),
         diagnosis_section(story),
         Section("Curves", _curves(story)),
         samples_section(story),

@@ -83,6 +83,7 @@ class RunStory:
         watched: Findings of doctor.jsonl, made while the run trained.
         samples: Name -> PNG or GIF of samples/: epoch_N for the last epoch with one, animation, and those of
             `dlexp sample`.
+        compression: compress.json, {} if the run is no compression of another.
     """
 
     name: str
@@ -104,6 +105,7 @@ class RunStory:
     diagnosis: Mapping[str, Any] = field(default_factory=dict)
     watched: Sequence[Mapping[str, Any]] = ()
     samples: Mapping[str, bytes] = field(default_factory=dict)
+    compression: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def monitor(self) -> str:

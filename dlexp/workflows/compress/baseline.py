@@ -34,9 +34,7 @@ def train_baseline(
     config = with_values(experiment.config, {"trainer.epochs": epochs, "trainer.test": False})
     reporter.say(f"training the same structure from random weights, {epochs} epochs")
     folder = run / FOLDER
-    wanted = Request(
-        request.overrides, request.command, folder, request.trusted, bundle=source.experiment.bundle
-    )
+    wanted = Request(request.overrides, request.command, folder, request.trusted, bundle=source.experiment.bundle)
     summary = train(config, wanted, reporter)
     report = evaluate_run(folder, request.split, "best", {}, request.trusted)
     return {"run": str(folder), "epochs": summary["epochs"], "metrics": report["metrics"]}

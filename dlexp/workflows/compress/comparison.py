@@ -40,7 +40,9 @@ def paired_difference(
         return {**_monitored(runs, split), "unpaired": str(error)}
     first, second = scores.groups
     measure, blocks = scores.measure, scores.blocks
-    is_right = measure.name in ("accuracy", "exact_match") and all(np.isin(g, (0.0, 1.0)).all() for g in (first, second))
+    is_right = measure.name in ("accuracy", "exact_match") and all(
+        np.isin(g, (0.0, 1.0)).all() for g in (first, second)
+    )
     if blocks is None:
         (found,) = over_samples([(second, first)], _LEVEL, seed=_SEED, zero_or_one=is_right)
     else:

@@ -115,9 +115,7 @@ class _Made:
 
 
 def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> _Made:
-    """Apply the steps to a copy of the source, and build the result as it will be restored: constructor, then widths."""
-    if isinstance(source.experiment.config.trainer.compile, str) and source.experiment.settings.compile_mode:
-        source.experiment.networks.eval()
+    """Apply the steps to a copy of the source; the result is built as it will be restored: constructor, then widths."""
     networks = _copy(source)
     work = replace(source.experiment, networks=networks)
     done = apply_steps(work, request.steps)

@@ -63,15 +63,16 @@ def peak_bytes(networks: nn.Module, call: Call) -> int:
     gc.collect()
     with torch.no_grad(), _Live(set(held)) as live:
         call()
-    return sum(held.values()) + live.most
+    return int(sum(held.values()) + live.most)
 
 
 class _Live(TorchDispatchMode):
     """Counts the bytes of tensors that operations make, as long as these are held."""
 
     def __init__(self, known: set[int]) -> None:
-        super().__init__()
-        self._known, self._live, self.most = known, dict[int, tuple[StorageWeakRef, int]](), 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._known, self.most = known, 0
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))

@@ -41,13 +41,10 @@ def write_pareto(folder: Path, source: Source, found: Sequence[dict[str, Any]]) 
 def front(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The results that no other one beats both in the metric and in cost, which is multiply-adds of nonzero weights."""
     kept = []
-    for one in found:
-        value = _value(one)
-        beaten = any(
-            _cost(other) <= _cost(one) and _value(other) >= value and (_cost(other), _value(other)) != (_cost(one), value)
-            for other in found
-        )
-        if value is not None and not beaten:
+    points = [(_cost(each), _value(each)) for each in found]
+    for one, (cost, value) in zip(found, points, strict=True):
+        others = [point for point in points if point != (cost, value)]
+        if not any(cheap <= cost and good >= value for cheap, good in others):
             kept.append(one)
     return kept
 
@@ -65,6 +62,6 @@ def _cost(content: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _drawn(found: Sequence[Mapping[str, Any]]) -> bytes:
-    from dlexp.report.figures.charts.pareto import pareto_png  # here, so that matplotlib loads when it is needed
+    from dlexp.report.figures.compression.pareto import pareto_png  # here, so that matplotlib loads when it is needed
 
     return pareto_png(found)

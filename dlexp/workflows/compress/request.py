@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name
@@ -150,7 +151,7 @@ def strengths_of(text: str | float | Sequence[float]) -> tuple[float, ...]:
 
 def check_request(request: CompressRequest) -> None:
     """Raise ConfigError with all problems of a request."""
-    problems = [*_of_steps(request.steps)]
+    problems = [*_of_steps(request.steps), *_of_overrides(request.overrides)]
     for step in request.steps:
         if isinstance(step, Prune):
             problems += _of_pruning(step, request.epochs)
@@ -168,8 +169,49 @@ def check_request(request: CompressRequest) -> None:
         raise ConfigError(problems)
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Raise ConfigError for overrides of what the run was trained on, and of what the steps decide."""
+def steps_of(
+    prune: str | float | Sequence[float] | None,
+    how: Mapping[str, Any],
+    low_rank: float | None,
+    rank_by: str,
+    quantize: str | None,
+) -> list[Step]:
+    """The steps in the order prune, low rank, quantize.
+
+    Args:
+        prune: Shares, None for no pruning.
+        how: scope, is_structured, norm and is_gradual of the pruning.
+        low_rank: Share, None for no lower ranks.
+        rank_by: size or energy.
+        quantize: The mode, None for no quantization.
+
+    Raises ConfigError for shares that are no numbers, and for options of a step that is not asked for.
+    """
+    found: list[Step] = []
+    problems = []
+    if prune is not None:
+        found.append(Prune(strengths_of(prune), **how))
+    else:
+        plain = Prune(())
+        words = {"scope": "--scope", "is_structured": "--structured", "norm": "--norm", "is_gradual": "--gradual"}
+        problems += [_lacks(words[key], "--prune") for key, value in how.items() if value != getattr(plain, key)]
+    if low_rank is not None:
+        found.append(LowRank(low_rank, rank_by))
+    elif rank_by != "size":
+        problems.append(_lacks("--rank-by", "--low-rank"))
+    if quantize is not None:
+        found.append(Quantize(quantize))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _lacks(option: str, step: str) -> Problem:
+    return Problem(option, "", f"requires {step}", f"Add {step} 0.5.", code="missing-requirement")
+
+
+def _of_overrides(overrides: Sequence[str]) -> list[Problem]:
+    """Problems of overrides of what the run was trained on, and of what the steps decide."""
     problems = []
     for word in overrides:
         key, _, value = word.partition("=")
@@ -182,8 +224,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
         else:
             continue
         problems.append(Problem(key, value, rule, remedy, code="not-supported"))
-    if problems:
-        raise ConfigError(problems)
+    return problems
 
 
 def _of_steps(steps: Sequence[Step]) -> list[Problem]:
@@ -218,7 +259,8 @@ def _of_share(name: str, share: float) -> list[Problem]:
     if 0 < share < 1:
         return []
     remedy = f"Did you mean {name} {share / 100:g}?" if 1 < share < 100 else "Use a number such as 0.5."
-    return [Problem(name, f"{share:g}", "must be a share between 0 and 1, neither of them", remedy, code="out-of-range")]
+    rule = "must be a share between 0 and 1, neither of them"
+    return [Problem(name, f"{share:g}", rule, remedy, code="out-of-range")]
 
 
 def _of_word(name: str, value: str, allowed: Sequence[str]) -> list[Problem]:

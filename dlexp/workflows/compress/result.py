@@ -31,7 +31,8 @@ def content_of(
 ) -> dict[str, Any]:
     """compress.json of a run whose two networks are evaluated."""
     first = replace(read_run_summary(source.run.path), path=run / "before")
-    compared = paired_difference(("the original run", "the compressed run"), (first, read_run_summary(run.path)), request.split, request.metric)
+    pair = (first, read_run_summary(run.path))
+    compared = paired_difference(("the original run", "the compressed run"), pair, request.split, request.metric)
     after = {**size_facts(experiment), "file_bytes": _file_bytes(run)}
     before = {**source.facts, "file_bytes": _file_bytes(source.run)}
     times = _times(source, experiment, request)

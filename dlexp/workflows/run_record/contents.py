@@ -132,6 +132,7 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
         diagnosis=reader.json("doctor.json"),
         watched=_watched(reader.text("doctor.jsonl")),
         samples=_samples(reader),
+        compression=reader.json("compress.json"),
     )
 
 

@@ -15,8 +15,6 @@ from dlexp.cli.style import print_json
 if TYPE_CHECKING:
     from dlexp.workflows.compress.request import CompressRequest, Step
 
-_STEPS = ("--prune", "--low-rank", "--quantize")
-
 
 def compress(
     run: given.Run,
@@ -44,27 +42,13 @@ def compress(
     json: given.Json = False,
 ) -> None:
     """Make the network of a run smaller: prune it, lower its ranks, quantize it. Prints a table of before and after."""
-    from dlexp.workflows.compress.request import (
-        CompressRequest,
-        LowRank,
-        Prune,
-        Quantize,
-        check_overrides,
-        check_request,
-        strengths_of,
-    )
+    from dlexp.workflows.compress.request import CompressRequest, check_request, steps_of
 
-    made: dict[str, Step] = {}
-    if prune is not None:
-        made["--prune"] = Prune(strengths_of(prune), scope, structured, norm, gradual)
-    if low_rank is not None:
-        made["--low-rank"] = LowRank(low_rank, rank_by)
-    if quantize is not None:
-        made["--quantize"] = Quantize(quantize)
+    how = {"scope": scope, "is_structured": structured, "norm": norm, "is_gradual": gradual}
+    steps = steps_of(prune, how, low_rank, rank_by, quantize)
     common = common_options(config_dir, trust)
-    typed = tuple(overrides or ())
     request = CompressRequest(
-        steps=tuple(made[name] for name in _order(sys.argv[1:], made)),
+        steps=tuple(in_order(steps, sys.argv[1:])),
         epochs=epochs,
         has_baseline=baseline,
         split=split,
@@ -72,20 +56,21 @@ def compress(
         repeats=repeats,
         times_onnx=onnx,
         metric=metric,
-        overrides=typed,
+        overrides=tuple(overrides or ()),
         command=(common.command,),
         run_dir=run_dir,
         allow_changes=allow_changes,
     )
     check_request(request)
-    check_overrides(typed)
     _compress(run, request, common, quiet or json, json)
 
 
-def _order(argv: Sequence[str], made: dict[str, Step]) -> list[str]:
-    """The names of the steps in the order of the line."""
-    found = [word.partition("=")[0] for word in argv]
-    return sorted(made, key=lambda name: found.index(name) if name in found else _STEPS.index(name))
+def in_order(steps: Sequence[Step], argv: Sequence[str]) -> list[Step]:
+    """The steps in the order of the line; those that it does not name first, as they are."""
+    words = [word.partition("=")[0] for word in argv]
+    names = {type(step).__name__: step.words.partition(" ")[0] for step in steps}
+    places = {name: words.index(word) if word in words else -1 for name, word in names.items()}
+    return sorted(steps, key=lambda step: places[type(step).__name__])
 
 
 def _compress(run: str, request: CompressRequest, common: CommonOptions, quiet: bool, as_json: bool) -> None:

@@ -21,7 +21,9 @@ def show(content: Mapping[str, Any]) -> None:
     if first := content.get("first_line"):
         out.print(f"[bold yellow]{escape(str(first))}[/]\n")
     rows = [list(row) for row in compression_rows(content)]
-    out.print(table(f"{content['steps']}, {content['split']} split", ["", "before", "after", "change"], rows, numbers_from=1))
+    out.print(
+        table(f"{content['steps']}, {content['split']} split", ["", "before", "after", "change"], rows, numbers_from=1)
+    )
     out.print(f"\n[bold]{escape(paired_text(content['metric']))}[/]")
     for note in content["notes"]:
         out.print(f"  [dim]{escape(note)}[/]")
@@ -41,7 +43,14 @@ def _show_several(content: Mapping[str, Any]) -> None:
     for each in found:
         metric = each["metric"]
         mark = "*" if each["steps"] in content["front"] else ""
-        rows.append([f"{each['steps']} {mark}".strip(), number(name, metric["after"]), _interval(metric), *_costs(each["after"])])
+        rows.append(
+            [
+                f"{each['steps']} {mark}".strip(),
+                number(name, metric["after"]),
+                _interval(metric),
+                *_costs(each["after"]),
+            ]
+        )
     head = ["steps", name, "difference", "nonzero", "multiply-adds", "p50 ms"]
     out.print(table(str(content["source"]), head, rows, numbers_from=1))
     out.print("\n* no other strength is better in both the metric and the cost; intervals of 95 %")

@@ -31,7 +31,7 @@ def pareto_png(found: Sequence[Mapping[str, Any]]) -> bytes:
         if number == 0:
             axes.set_ylabel(str(found[0]["metric"]["name"]))
             axes.legend(fontsize=8)
-    return as_png(figure)
+    return as_png(figure, formulas=True)
 
 
 def _draw(axes: Axes, found: Sequence[Mapping[str, Any]], key: str) -> None:
