@@ -33,7 +33,7 @@ from dlexp.tasks.distillation.teacher import Teacher
 from dlexp.text.quoting import setting
 
 _KEY = "task.teacher"
-_FREE = ("augment", "workers", "in_memory", "download", *OWN_KEYS["data"])  # keys of data that change no input
+_FREE = ("augment", "train_per_class", "workers", "in_memory", "download", *OWN_KEYS["data"])  # keys of data that change no input
 _NAMED = 4  # keys that a remedy sets
 
 
@@ -121,10 +121,17 @@ def _check_split(config: RunConfig, own: RunConfig, run: RunDir, bundle: DataBun
         return
     theirs, sizes = meta.get("samples", {}), bundle.sizes()
     # Fewer training samples of the same split are no other split: some may be left out, or memorized in a trial.
-    if theirs.get("train") != sizes["train"] and all(theirs.get(name) == sizes[name] for name in ("val", "test")):
+    is_smaller = theirs.get("train") != sizes["train"] and all(theirs.get(n) == sizes[n] for n in ("val", "test"))
+    if is_smaller and _split_keys(config) == _split_keys(own):
         return
     rule = "was trained on another split of the data, and may have seen what this run is validated and tested with"
     raise _refused(str(config.task.arguments["teacher"]), rule, _same_data(config, own))
+
+
+def _split_keys(config: RunConfig) -> dict[str, Any]:
+    """The keys of data that decide which samples are held out."""
+    prefixes = ("split", "val_", "test_", "group", "time")
+    return {key: value for key, value in config.tree["data"].items() if key.startswith(prefixes)}
 
 
 def _same_data(config: RunConfig, own: RunConfig) -> str:

@@ -196,6 +196,7 @@ def test_a_resumed_student_is_that_of_an_uninterrupted_run(teacher: Path, tmp_pa
     "words, code, where, remedy",
     [
         (("data.split_seed=1",), "incompatible-run", "task.teacher", "data.split_seed=0"),
+        (("data.split_seed=1", "data.train_per_class=20"), "incompatible-run", "task.teacher", "data.split_seed=0"),
         (("data.val_fraction=0.3",), "incompatible-run", "task.teacher", "data.val_fraction="),
         (("data.classes=[1,2,3]",), "incompatible-run", "task.teacher", ""),
         (("data=wine", "data.augment="), "incompatible-run", "task.teacher", ""),
@@ -220,6 +221,11 @@ def test_what_cannot_be_taught_is_refused_with_what_to_do(
     own = () if any(word.startswith("task.teacher") for word in words) else (f"task.teacher={teacher}",)
     words = tuple(word for word in words if not word.endswith("="))
     line_refused(capsys, "train", *given, *own, *words, code=code, where=where, remedy=remedy)
+
+
+def test_a_student_may_see_fewer_samples_of_the_same_split(teacher: Path) -> None:
+    found = student(teacher, "data.train_per_class=20")
+    assert found.teacher is not None and len(found.bundle.splits["train"]) == 200
 
 
 def test_numbers_are_learned_from_predictions_in_standard_deviations(values_teacher: Path) -> None:
