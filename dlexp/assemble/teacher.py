@@ -33,7 +33,7 @@ from dlexp.tasks.distillation.teacher import Teacher
 from dlexp.text.quoting import setting
 
 _KEY = "task.teacher"
-_FREE = ("augment", "train_per_class", "workers", "in_memory", "download", *OWN_KEYS["data"])  # keys of data that change no input
+_FREE = ("augment", "workers", "in_memory", "download", *OWN_KEYS["data"])  # keys of data that change no input
 _NAMED = 4  # keys that a remedy sets
 
 
