@@ -41,6 +41,7 @@ WANTED = {
     *(f"DAT-{n:02}" for n in (1, *range(5, 12), *range(13, 23))),
     *(f"EVA-{n:02}" for n in range(1, 13)),
     *(f"VIS-{n:02}" for n in (*range(1, 7), *range(8, 12))),
+    *(f"CMP-{n:02}" for n in (1, 2, 6, 7)),
 }
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {

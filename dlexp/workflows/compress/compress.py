@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.artifacts.files.writing import write_json
@@ -17,8 +16,8 @@ from dlexp.assemble.experiment import Experiment, assemble, plain_networks
 from dlexp.assemble.training import TrainingSetup, prepare_training
 from dlexp.compression.layers import structure_between
 from dlexp.config.derive import Change
+from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.typed import with_values
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.state import load_weights
 from dlexp.workflows.compress.agreement import agreement
@@ -116,7 +115,7 @@ class _Made:
 
 def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> _Made:
     """Apply the steps to a copy of the source; the result is built as it will be restored: constructor, then widths."""
-    networks = _copy(source)
+    networks = copy.deepcopy(source.experiment.networks)
     work = replace(source.experiment, networks=networks)
     done = apply_steps(work, request.steps)
     before = structure_of(source.experiment.config)
@@ -125,6 +124,7 @@ def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> 
         "compression.ranks": structure.rank_words(),
         "compression.widths": structure.width_words(),
         "init_from": None,
+        "trainer.test": False,  # the split of the request decides what is read
         **done.values,
     }
     if request.epochs:
@@ -133,19 +133,11 @@ def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> 
     values["compression.gradual_epochs"] = (request.epochs + 1) // 2 if gradual else 0
     if config.task.arguments.get("hints"):  # layers may be gone, and their maps are no part of the network
         values["task.hints"] = {}
+    checked = load_plain(plain_config(config), values)  # a shorter training may contradict other keys
     trains = bool(request.epochs or request.has_baseline)
-    config = with_values(config, values)
-    experiment = assemble(config, request.trusted, source.experiment.bundle, is_for_training=trains)
+    experiment = assemble(checked, request.trusted, source.experiment.bundle, is_for_training=trains)
     load_weights(experiment.networks, networks.state_dict())
     return _Made(experiment, done)
-
-
-def _copy(source: Source) -> torch.nn.ModuleDict:
-    """The networks of the source again, with their own weights."""
-    again = source.experiment
-    made = assemble(again.config, again.trusted, again.bundle, is_for_training=False).networks
-    load_weights(made, source.experiment.networks.state_dict())
-    return made
 
 
 def _trained(

@@ -5,9 +5,11 @@ Symbols: B samples of a batch.
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -37,6 +39,13 @@ def network_call(experiment: Experiment, batch: Batch) -> Call:
         network = networks["model"]
         return lambda: forward(network, batch.inputs)
     return lambda: task.predict(dict(networks.items()), batch)
+
+
+def on_cpu(experiment: Experiment) -> Experiment:
+    """The experiment with its networks on the CPU, where times are measured."""
+    if experiment.device.type == "cpu":
+        return experiment
+    return replace(experiment, networks=copy.deepcopy(experiment.networks).cpu(), device=torch.device("cpu"))
 
 
 def size_facts(experiment: Experiment) -> dict[str, Any]:

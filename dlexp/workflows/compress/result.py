@@ -11,7 +11,15 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.compress.comparison import paired_difference
-from dlexp.workflows.compress.measure import LARGE, Call, instruction_set, latencies, network_call, size_facts
+from dlexp.workflows.compress.measure import (
+    LARGE,
+    Call,
+    instruction_set,
+    latencies,
+    network_call,
+    on_cpu,
+    size_facts,
+)
 from dlexp.workflows.compress.onnx_call import onnx_call
 from dlexp.workflows.compress.request import CompressRequest, Prune
 from dlexp.workflows.compress.source import Source
@@ -70,7 +78,7 @@ def _times(source: Source, experiment: Experiment, request: CompressRequest) -> 
     if not request.repeats:
         return {}
     found: dict[str, dict[str, float]] = {}
-    pair = {"before": source.experiment, "after": experiment}
+    pair = {"before": on_cpu(source.experiment), "after": on_cpu(experiment)}
     one: dict[str, Call] = {}
     for name, each in pair.items():
         each.networks.eval()

@@ -9,6 +9,7 @@ from typing import Any
 
 from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.assemble.compression import refuse_onnx
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.saved import load_saved
@@ -19,6 +20,9 @@ from dlexp.workflows.compress.request import CompressRequest
 from dlexp.workflows.run_record.drift import check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_eval_weights
+
+# Layers that are replaced are neither compiled nor computed again in the backward pass.
+_PLAIN = {"trainer.compile": False, "trainer.checkpoint_activations": False}
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,15 @@ def read_source(folder: Path, request: CompressRequest, changes: Mapping[str, An
     """
     run = RunDir.find(folder)
     with claimed(run.path):
-        config = load_saved(run / "config.yaml", dict(changes))
+        changes = {**_PLAIN, **changes}
+        config = load_saved(run / "config.yaml", changes)
         refuse_onnx(config)
         data = data_as_in(run, config, request.trusted)
         experiment = assemble(config, request.trusted, data, is_for_training=False)
         check_evaluated(run, experiment, changes, request.allow_changes)
         load_eval_weights(run, experiment, request.checkpoint)
+        if request.split == "test":
+            log_split_access(run / "eval", request.split, request.checkpoint)
     found = evaluated(experiment, request.split)
     return Source(run, experiment, found, size_facts(experiment), weights_hash(experiment))
 

@@ -23,8 +23,7 @@ def onnx_copy(stored: RestoredRun, kind: str, with_preprocessing: bool) -> bytes
     Raises ConfigError for a file that cannot be made of an ONNX file.
     """
     networks = stored.experiment.networks
-    network = networks["model"] if "model" in networks else None
-    if not isinstance(network, OnnxNetwork):
+    if "model" not in networks or not isinstance(network := networks["model"], OnnxNetwork):
         return None
     if kind != "onnx":
         rule = "cannot be made of a network that is an ONNX file of 8-bit integers"

@@ -62,9 +62,10 @@ def weights_of_rank(outputs: int, inputs: int, rank: int) -> Tensor:
 
 
 def test_a_layer_of_a_small_rank_is_found_by_its_energy_and_answers_the_same() -> None:
-    network = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 5))
+    first = nn.Linear(40, 30)
+    network = nn.Sequential(first, nn.ReLU(), nn.Linear(30, 5))
     with torch.no_grad():
-        network[0].weight.copy_(weights_of_rank(30, 40, 3))
+        first.weight.copy_(weights_of_rank(30, 40, 3))
     inputs = torch.randn(8, 40)
     before = network(inputs)
     assert lower_ranks(network, RankChoice(0.999999, "energy")) == {"0": 3}
@@ -73,9 +74,10 @@ def test_a_layer_of_a_small_rank_is_found_by_its_energy_and_answers_the_same() -
 
 
 def test_a_convolution_keeps_its_stride_padding_and_bias() -> None:
-    network = nn.Sequential(nn.Conv2d(6, 10, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(40, 5))
+    first = nn.Conv2d(6, 10, 3, stride=2, padding=1)
+    network = nn.Sequential(first, nn.Flatten(), nn.Linear(40, 5))
     with torch.no_grad():
-        network[0].weight.copy_(weights_of_rank(10, 54, 2).view(10, 6, 3, 3))
+        first.weight.copy_(weights_of_rank(10, 54, 2).view(10, 6, 3, 3))
     images = torch.randn(2, 6, 4, 4)
     before = network(images)
     assert lower_ranks(network, RankChoice(0.3)) == {"0": 2}  # 0.3 * 540 / 64

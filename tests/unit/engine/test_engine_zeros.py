@@ -9,7 +9,7 @@ import torch
 from engine_toys import rules, state_of, values_batch, values_task
 from torch import nn
 
-from dlexp.compression.magnitude import Sparsity, sparsity_of
+from dlexp.compression.magnitude import Sparsity, prunable_weights, sparsity_of
 from dlexp.engine.step import train_step
 from dlexp.engine.zeros import ZeroWeights
 from dlexp.regularization.weight_averaging import Ema
@@ -47,7 +47,7 @@ def test_the_gradient_of_a_zero_weight_is_zero_so_that_nothing_gathers_in_the_op
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     state = state_of(model, optimizer)
     train_step(values_task(), state, [values_batch(8)], replace(rules(), zeros=ZeroWeights(Sparsity(0.5))))
-    weight = model[0].weight
+    weight = prunable_weights([model])[0]
     assert (optimizer.state[weight]["exp_avg"][weight == 0] == 0).all()
 
 
@@ -59,7 +59,7 @@ def test_a_sparsity_that_grows_ends_where_it_shall_and_the_average_is_zero_there
     seen = []
     for row in range(7):
         train_step(values_task(), state, [values_batch(8, first_row=8 * row)], with_zeros)
-        seen.append(sparsity_of([model[0].weight, model[2].weight]))
+        seen.append(sparsity_of(prunable_weights([model])))
     assert seen[0] == 0.0
     assert seen == sorted(seen)
     assert seen[4:] == [0.75] * 3
@@ -72,4 +72,4 @@ def test_weights_are_pruned_later_where_the_update_that_should_was_skipped() -> 
     state = state_of(model, torch.optim.SGD(model.parameters(), lr=0.05))
     state.step = 50
     train_step(values_task(), state, [values_batch(8)], replace(rules(), zeros=ZeroWeights(Sparsity(0.5))))
-    assert sparsity_of([model[0].weight, model[2].weight]) == 0.5
+    assert sparsity_of(prunable_weights([model])) == 0.5
