@@ -101,8 +101,9 @@ def onnx_file(experiment: Experiment) -> bytes:
     if isinstance(network, OnnxNetwork):
         return network.file
     assert isinstance(example, Tensor)
+    two = torch.cat([example, example])[:2].cpu().float().contiguous()  # the size of a batch of one would be fixed
     try:
-        return Onnx(network, example.cpu().float().contiguous()).content("")
+        return Onnx(network, two).content("")
     except DlexpError as error:
         if isinstance(error, ConfigError):
             raise
