@@ -122,7 +122,8 @@ def test_the_teacher_sees_the_batch_of_the_student(
 
 def test_hints_are_learned_beside_the_loss_and_are_no_part_of_the_model(teacher: Path) -> None:
     found = student(teacher, "task.hints={1: 1}", "task.hint_weight=2", "model.dropout=0")
-    assert [(each.in_features, each.out_features) for each in found.networks["hints"].children()] == [(6, 32)]
+    maps: Any = list(found.networks["hints"].children())
+    assert [(each.in_features, each.out_features) for each in maps] == [(6, 32)]
     assert found.num_parameters == student(teacher).num_parameters
     batch, networks = first_batch(found), dict(found.networks.items())
     loss = found.task.loss("train", networks, batch)
