@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.compression.pruning resnet18 --epochs 10 --seeds 5 --onnx
     .venv/bin/python -m benchmarks.compression.pruning mlp --epochs 30 --seeds 5 --prune 0.5 --baseline
 
-One line for each seed, then means with the standard deviation between seeds. Runs are in --folder and are not made again.
+One line for each seed, then means with the standard deviation between seeds. Runs in --folder are not made again.
 """
 
 from __future__ import annotations

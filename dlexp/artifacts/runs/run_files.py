@@ -137,6 +137,22 @@ _STUDY = Record(
         "made_with": MapOf(TEXT),
     }
 )
+_COSTS = Record(
+    required={"sparsity": NUMBER},
+    optional={
+        **dict.fromkeys(("parameters", "nonzero_parameters", "multiply_adds", "peak_bytes"), WHOLE),
+        **dict.fromkeys(("file_bytes", "onnx_bytes"), OrNull(WHOLE)),
+    },
+)
+_COMPRESSION = Record(
+    required={
+        **dict.fromkeys(("source", "steps", "split", "cpu"), TEXT),
+        "metric": Record(required={"name": TEXT, "before": OrNull(NUMBER), "after": OrNull(NUMBER)}),
+        **dict.fromkeys(("before", "after"), _COSTS),
+        "repeats": WHOLE,
+        "notes": _TEXTS,
+    }
+)
 # File -> schema. Keys that a run of another version may lack are optional; a reader states those that it requires.
 SHAPES: Mapping[str, Shape] = {
     "meta.json": _META,
@@ -166,6 +182,7 @@ SHAPES: Mapping[str, Shape] = {
         }
     ),
     "explain.json": _EXPLANATION,
+    "compress.json": _COMPRESSION,
     "doctor.json": _DIAGNOSIS,
     "study.json": _STUDY,
     "lr_find.json": Record(

@@ -33,8 +33,8 @@ from dlexp.workflows.train.train import Request, resume, train
 
 CATALOG = Catalog(())
 TINY = (
-    *("model.hidden=[24,16]", "model.norm=none", "model.dropout=0", "trainer.epochs=2", "trainer.precision=fp32"),
-    *("data.augment=none", "optim.lr=0.01"),
+    *("data=iris", "model=mlp", "model.hidden=[24,16]", "model.norm=none", "model.dropout=0", "optim.lr=0.01"),
+    *("data.batch_size=16", "trainer.epochs=2", "trainer.precision=fp32"),
 )
 HALF = Prune((0.5,), is_structured=True)
 
@@ -64,12 +64,12 @@ def narrow(source: Path) -> dict[str, Any]:
 
 def test_a_chain_makes_a_run_of_constructor_widths_and_weights(source: Path, narrow: dict[str, Any]) -> None:
     given = read_object(Path(narrow["run"]) / "meta.json")["config"]["compression"]
-    assert given["ranks"] == ["model.1=10", "model.3=5"]  # 0.6 * 64 * 24 / 88 and 0.6 * 24 * 16 / 40
-    widths = ["model.1.0=64x5", "model.1.1=5x12", "model.3.0=12x2", "model.3.1=2x8", "model.5=8x10"]
+    assert given["ranks"] == ["model.1=2", "model.3=5"]  # 0.6 * 4 * 24 / 28 and 0.6 * 24 * 16 / 40
+    widths = ["model.1.0=4x1", "model.1.1=1x12", "model.3.0=12x2", "model.3.1=2x8", "model.5=8x3"]
     assert given["widths"] == widths
     shapes = {name: tuple(weight.shape) for name, weight in weights(narrow["run"]).items()}
-    assert shapes["model.1.0.weight"] == (5, 64)
-    assert shapes["model.5.weight"] == (10, 8)
+    assert shapes["model.1.0.weight"] == (1, 4)
+    assert shapes["model.5.weight"] == (3, 8)
     report = evaluate_run(Path(narrow["run"]), "val", "best", {}, ())
     assert report["metrics"]["accuracy"] == narrow["metric"]["after"]
     network = restore_run(Path(narrow["run"]), RestoreOptions()).experiment.networks
@@ -83,11 +83,11 @@ def test_a_chain_makes_a_run_of_constructor_widths_and_weights(source: Path, nar
 
 def test_the_table_counts_what_there_is(source: Path, narrow: dict[str, Any]) -> None:
     before, after = narrow["before"], narrow["after"]
-    assert before["multiply_adds"] == 64 * 24 + 24 * 16 + 16 * 10
-    assert before["parameters"] == before["multiply_adds"] + 24 + 16 + 10
+    assert before["multiply_adds"] == 4 * 24 + 24 * 16 + 16 * 3
+    assert before["parameters"] == before["multiply_adds"] + 24 + 16 + 3
     assert after["multiply_adds"] == sum(w.numel() for n, w in weights(narrow["run"]).items() if n.endswith("weight"))
     assert before["file_bytes"] == (source / "checkpoints" / "best.pt").stat().st_size
-    # 64 inputs and the 24 units of the first layer and its activation live at a time, in float32.
+    # The 24 units of the first layer and of its activation live at a time, in float32.
     assert before["peak_bytes"] == pytest.approx(4 * (before["parameters"] + 48), abs=4 * 64)
     difference = narrow["metric"]["difference"]
     assert difference["value"] == pytest.approx(narrow["metric"]["after"] - narrow["metric"]["before"])
@@ -151,7 +151,7 @@ def test_a_fine_tuning_that_is_stopped_ends_as_one_that_is_not(source: Path, tmp
 
     class StopsAt(Silent):
         def observe(self, event: StepRecord | EpochRecord) -> None:
-            if isinstance(event, StepRecord) and event.step == 27:
+            if isinstance(event, StepRecord) and event.step == 9:
                 raise Interrupted("stopped", 75)
 
     with pytest.raises(Interrupted):
@@ -183,7 +183,7 @@ def test_the_baseline_has_the_same_structure_and_other_weights(source: Path) -> 
 
 
 def test_a_network_that_cannot_be_taken_apart_is_refused_with_the_layer_in_the_way(source: Path) -> None:
-    words = ("model.hidden=[]", "trainer.epochs=1", "trainer.precision=fp32")
+    words = ("data=iris", "model=mlp", "model.hidden=[]", "trainer.epochs=1", "trainer.precision=fp32")
     plain = Path(train(load(words, CATALOG), Request(words, ("dlexp",)), Silent())["run"])
     with pytest.raises(ConfigError) as caught:
         compressed(plain, HALF)
