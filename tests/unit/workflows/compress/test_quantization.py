@@ -54,7 +54,7 @@ def test_static_quantization_is_close_and_small(quantized: Path) -> None:
     assert after["file_bytes"] < before["file_bytes"]
     assert content["quantized_layers"] == content["layers"] == 4
     assert content["calibration_samples"] == 512
-    assert content["agreement"] > 0.97
+    assert content["agreement"] > 0.94
     assert content["metric"]["difference"]["low"] <= content["metric"]["difference"]["high"]
     for side in (before, after):
         assert all(side[kind]["p50_ms"] <= side[kind]["p95_ms"] for kind in ("latency", "onnx_latency", "latency_64"))
