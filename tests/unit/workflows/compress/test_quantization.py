@@ -91,13 +91,14 @@ def test_a_run_of_it_evaluates_compares_and_is_copied(quantized: Path, trained: 
         (("compress", "RUN", "--prune", "0.5"), "not-supported", "compression.onnx_bytes"),
         (("export", "RUN", "--to", "safetensors"), "not-supported", "--to"),
         (("doctor", "RUN"), "not-supported", "compression.onnx_bytes"),
+        (("explain", "RUN"), "not-supported", ""),
     ],
 )
 def test_what_cannot_be_done_with_it_is_refused(
     quantized: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: str, where: str
 ) -> None:
     given = [str(quantized) if word == "RUN" else word for word in words]
-    line_refused(capsys, *given, code=code, where=where)
+    line_refused(capsys, *given, code=code, where=where, exit_code=1 if words[0] == "explain" else 2)
 
 
 def test_a_chain_ends_in_whole_numbers(trained: Path, tmp_path: Path) -> None:
