@@ -8,6 +8,7 @@ from torch import nn
 
 from dlexp.compression.layers import apply_structure
 from dlexp.compression.magnitude import Sparsity, prunable_weights
+from dlexp.compression.onnx_network import OnnxNetwork
 from dlexp.compression.structure import Structure
 from dlexp.config.schema.run import RunConfig
 from dlexp.engine.zeros import ZeroWeights
@@ -21,8 +22,18 @@ def structure_of(config: RunConfig) -> Structure:
     return Structure.parse(config.compression.ranks, config.compression.widths)
 
 
-def with_structure(config: RunConfig, networks: nn.ModuleDict) -> nn.ModuleDict:
-    """`networks`, with the layers of compression.ranks and compression.widths. Raises ConfigError."""
+def with_structure(config: RunConfig, networks: nn.ModuleDict, num_outputs: int) -> nn.ModuleDict:
+    """`networks`, with the layers of compression.ranks and compression.widths, or the ONNX file in their place.
+
+    Args:
+        config: The configuration.
+        networks: As their constructor makes them.
+        num_outputs: Numbers that the task wants for a sample.
+
+    Raises ConfigError.
+    """
+    if config.compression.onnx_bytes is not None:
+        return nn.ModuleDict({"model": OnnxNetwork(config.compression.onnx_bytes, num_outputs)})
     try:
         apply_structure(networks, structure_of(config))
     except ValueError as error:
@@ -30,6 +41,14 @@ def with_structure(config: RunConfig, networks: nn.ModuleDict) -> nn.ModuleDict:
         remedy = "Restore the model, or set compression.ranks=[] compression.widths=[]"
         raise ConfigError.one("compression", "", rule, remedy, code="incompatible-weights") from error
     return networks
+
+
+def refuse_onnx(config: RunConfig) -> None:
+    """Raise ConfigError for a network that is an ONNX file, which cannot be trained."""
+    if (size := config.compression.onnx_bytes) is not None:
+        rule = "is the size of an ONNX file of whole numbers, which has no weights that could be trained"
+        remedy = "Train the run that it was made of (source in compress.json), and compress it again."
+        raise ConfigError.one("compression.onnx_bytes", size, rule, remedy, code="not-supported")
 
 
 def zero_weights(

@@ -1,6 +1,8 @@
-"""What advice on data reads of a bundle and of the networks."""
+"""What a run keeps of its data, and what advice on data reads of a bundle and of the networks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +13,11 @@ from dlexp.data.columns import Dense, tensor_of
 from dlexp.specs import ClassSpec, ImageSpec
 
 _SEES_PLACES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
+
+
+def describe_data(bundle: DataBundle) -> dict[str, Any]:
+    """The content of preprocessing.json: how raw input becomes a network's, and what the network puts out."""
+    return {**bundle.preprocessing, "preprocess": bundle.preprocess.to_plain(), "spec": bundle.spec.to_plain()}
 
 
 def data_facts(bundle: DataBundle, networks: nn.Module) -> DataFacts:

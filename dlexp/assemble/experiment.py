@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
+from dlexp.assemble.components import RUNTIME_NAMES, build_loss, build_model, build_task, named_networks, with_kinds
 from dlexp.assemble.compression import with_structure
 from dlexp.assemble.data_facts import data_facts
-from dlexp.assemble.feature_network import feature_network
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.numpy_networks import device_of, refuse_beside_numpy
 from dlexp.assemble.running import failing_layer, parts_running
+from dlexp.assemble.teacher import find_teacher
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, preferred_task, remedy_of_kinds, rule_of_kinds
@@ -24,7 +24,6 @@ from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
@@ -44,21 +43,7 @@ from dlexp.runtime.seed import seed_global
 from dlexp.runtime.settings import STEP, NetworkFacts, Settings, apply_settings, compile_networks, decide
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
-from dlexp.tasks.generative.base import GenerativeTask
-
-# Run-time values that a component of each group can take as arguments of these names.
-_RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
-    "data": ("anomalies",),
-    "model": (
-        *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
-        *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
-        *("target_vocabulary_size", "levels", "target_shape"),
-    ),
-    "task": ("spec", "loss", "feature_network"),
-    "loss": ("class_counts", "target_min", "embedding_size"),
-    "optim": ("params", "hidden_matrices"),
-    "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
-}
+from dlexp.tasks.distillation.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -75,6 +60,7 @@ class Experiment:
         settings: Settings of the hardware and of precision.
         freezing: Frozen parameters, and when they are unfrozen.
         notes: Messages for the user, such as advice on the configuration.
+        teacher: The network that it learns from, None without one and where nothing is trained.
         metrics: The metrics of an epoch and of an evaluation.
     """
 
@@ -87,6 +73,7 @@ class Experiment:
     settings: Settings
     freezing: Freezing = field(default_factory=Freezing)
     notes: tuple[str, ...] = ()
+    teacher: Teacher | None = None
     metrics: RunMetrics = field(kw_only=True)
 
     @property
@@ -105,13 +92,24 @@ class Experiment:
 
     @property
     def num_parameters(self) -> int:
-        """Number of trainable parameters, including those that are unfrozen later."""
+        """Number of trainable parameters, including those that are unfrozen later, of the trained model."""
         never = {name for name, begins in self.freezing.until.items() if begins is None}
-        return sum(p.numel() for name, p in self.networks.named_parameters() if name not in never)
+        own = self.trained_weights(dict(self.networks.named_parameters()))
+        return sum(p.numel() for name, p in own.items() if name not in never)
+
+    def trained_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`weights` by name, without those of networks that are here only in training."""
+        only = self.task.training_networks
+        return {name: value for name, value in weights.items() if name.partition(".")[0] not in only}
 
 
 def assemble(
-    config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle | None = None, cores: int | None = None
+    config: RunConfig,
+    trusted: Sequence[str] = (),
+    bundle: DataBundle | None = None,
+    cores: int | None = None,
+    *,
+    is_for_training: bool = True,
 ) -> Experiment:
     """Build data, task and networks, and apply the settings of the hardware to this process.
 
@@ -120,6 +118,7 @@ def assemble(
         trusted: Trusted packages of the user.
         bundle: The data, if it was read before.
         cores: CPU cores that the run may use, None for all cores of the process.
+        is_for_training: Whether losses are computed; if not, a teacher is not read.
 
     Raises ConfigError for incompatible components, DataError for data that cannot be used.
     """
@@ -129,13 +128,16 @@ def assemble(
     bundle = with_counts(bundle or build_data(config, trusted))
     _check_kinds(config, bundle.spec)
     refuse_balance(config, bundle.spec)
+    teacher = find_teacher(config, bundle, trusted) if is_for_training else None
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
-    task = build_task(config, bundle.spec, loss, trusted)
-    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task)
-    networks = with_structure(config, networks)
+    task = build_task(config, bundle.spec, loss, trusted, teacher)
+    networks = named_networks(config, build_model(config, bundle.spec, task, trusted), task)
+    networks = with_structure(config, networks, task.num_outputs(bundle.spec))
     refuse_beside_numpy(config, networks, device)
     networks = networks.to(device)
+    if teacher is not None:
+        teacher.network.to(device)
     metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
@@ -144,7 +146,7 @@ def assemble(
     trainer = config.trainer
     frozen = freezing(networks, trainer.freeze, trainer.freeze_layers, trainer.unfreeze_epoch, trainer.unfreeze_every)
     frozen.fix(networks)
-    notes = [*advice(config)]
+    notes = [*(teacher.notes if teacher is not None else ()), *advice(config)]
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
         notes += balance_notes(config.balance, targets.counts, targets.names)
@@ -155,7 +157,7 @@ def assemble(
     if settings.compile_mode not in (None, STEP):
         compile_networks(networks, settings.compile_mode, device)
     return Experiment(
-        config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), metrics=metrics
+        config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), teacher, metrics=metrics
     )
 
 
@@ -189,33 +191,6 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 
-def build_loss(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> object:
-    """Build the loss on `device`, for data with counted classes."""
-    own = {} if spec.targets is None else spec.targets.loss_arguments()
-    embedding_size = config.task.arguments.get("embedding_size")
-    node = config.loss
-    if config.balance == "weights":
-        node = replace(node, arguments={**node.arguments, "class_weights": "balanced"})
-    loss = build(node, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
-    return loss.to(device) if isinstance(loss, nn.Module) else loss
-
-
-def build_task(config: RunConfig, spec: DataSpec, loss: object, trusted: Sequence[str]) -> Task:
-    """Build the task with its loss. Raises ConfigError if it is incompatible, or no Task."""
-    features = feature_network(config, spec, trusted, device_of(config), _networks_of)
-    task: object = build(config.task, {"spec": spec, "loss": loss, "feature_network": features}, trusted)
-    if not isinstance(task, Task):
-        rule = f"must be a subclass of dlexp.tasks.base.Task, got {type(task).__name__}"
-        raise ConfigError.one("task", config.task.option, rule, code="invalid-type")
-    for key, own in (("_metrics_", task.metrics), ("_extra_metrics_", task.extra_metrics)):
-        given = config.tree["task"].get(key)
-        if given is not None and dict(given) != dict(own):
-            rule = f"must equal the attribute {key.strip('_')} of {config.task.target}, which is {shown(dict(own))}"
-            remedy = f"Correct it in task/{config.task.option}.yaml, or in the class."
-            raise ConfigError.one(f"task.{key}", shown(given), rule, remedy, code="invalid-value")
-    return task
-
-
 def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
     """Return a one-line description of how the data of `config` was interpreted; see `interpretation`."""
     task = "" if config.task.option in ("classification", "regression") else config.task.option.replace("_", " ")
@@ -229,7 +204,7 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:
             is_complete = not _brings_arguments(config, node.group)
-            problems += check_arguments(node, _RUNTIME_NAMES[node.group], trusted, is_complete=is_complete)
+            problems += check_arguments(node, RUNTIME_NAMES[node.group], trusted, is_complete=is_complete)
         except ConfigError as error:
             problems += [
                 Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy, code=p.code)
@@ -251,7 +226,7 @@ def _brings_arguments(config: RunConfig, group: str) -> bool:
 
 def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
     """Raise ConfigError for a component that works on another kind of data than these are."""
-    tree = _with_kinds(config, spec)
+    tree = with_kinds(config, spec)
     for group, aspect in PARTS_OF_KINDS:
         given = str(tree["data"][aspect])
         if wanted := misfit(tree[group], group, aspect, given):
@@ -261,72 +236,13 @@ def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
             raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
 
 
-def _with_kinds(config: RunConfig, spec: DataSpec) -> dict[str, Any]:
-    """The configuration with the kinds that the data turned out to have."""
-    kinds = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
-    return {**config.tree, "data": {**config.tree["data"], **kinds}}
-
-
-def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
-    """Arguments that a model can name in its signature, from the data and the task."""
-    num_outputs = task.num_outputs(spec)
-    if isinstance(task, GenerativeTask):  # values are no classes that a model can be conditioned on
-        return {**spec.model_arguments(), "num_classes": task.num_classes}
-    outputs = {"num_outputs": num_outputs, "num_classes": num_outputs} if num_outputs else {}
-    return {**spec.model_arguments(), **outputs}
-
-
-def _build_model(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequence[str]) -> object:
-    """Build the model. Raises ConfigError if it requires an argument that only other kinds of data have."""
-    given = _model_arguments(spec, task)
-    named = {problem.where.partition(".")[2] for problem in check_arguments(config.model, tuple(given), trusted)}
-    if lacking := [name for name in _RUNTIME_NAMES["model"] if name in named and name not in config.model.arguments]:
-        kind = describe_kind(spec.inputs.kind)
-        rule = f"requires {' and '.join(lacking)}; data={config.data.option} has {kind}"
-        remedy = remedy_of_kinds(_with_kinds(config, spec), "model", (), "_inputs_")
-        remedy = remedy or f"Use a model for {kind}, or other data."
-        raise ConfigError.one("model", config.model.option, rule, remedy, code="incompatible-data")
-    return build(config.model, given, trusted)
-
-
-def _networks_of(config: RunConfig, spec: DataSpec, trusted: Sequence[str]) -> nn.ModuleDict:
-    """Return the networks of a run, with random weights, on the CPU."""
-    task = build_task(config, spec, build_loss(config, spec, trusted, torch.device("cpu")), trusted)
-    return _networks(config, _build_model(config, spec, task, trusted), task)
-
-
-def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
-    """Return the networks of the model and of the task by name; a single network of the model is called `model`.
-
-    Raises ConfigError if the model is not a network.
-    """
-    if isinstance(built, nn.Module) and not isinstance(built, nn.ModuleDict):
-        built = {"model": task.around(built)}
-    named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
-    if named and all(isinstance(network, nn.Module) for network in named.values()):
-        networks = nn.ModuleDict({**named, **task.own_networks()})
-        _check_names(config, networks, task)
-        return networks
-    rule = f"must be a torch.nn.Module or a dict of named modules, got {type(built).__name__}"
-    raise ConfigError.one("model", config.model.option, rule, code="invalid-type")
-
-
 def plain_networks(experiment: Experiment) -> nn.ModuleDict:
     """The networks of an experiment as their constructor makes them, with random weights and without compression.*."""
     config, spec, task = experiment.config, experiment.bundle.spec, experiment.task
     node = config.model
     if node.arguments.get("pretrained"):  # the weights are not needed
         config = replace(config, model=replace(node, arguments={**node.arguments, "pretrained": False}))
-    return _networks(config, _build_model(config, spec, task, experiment.trusted), task)
-
-
-def _check_names(config: RunConfig, networks: nn.ModuleDict, task: Task) -> None:
-    """Raise ConfigError for a model that lacks a network that the task trains, where it is made for another task."""
-    lacking = {name for phase in task.phases.values() for name in phase.networks if name not in networks}
-    made_for = preferred_task(config.tree, config.task.option)
-    if lacking and made_for:
-        rule = f"trains {' and '.join(sorted(lacking))}; model={config.model.option} has {', '.join(networks)}"
-        raise ConfigError.one("task", config.task.option, rule, f"Use {made_for}", code="incompatible-data")
+    return named_networks(config, build_model(config, spec, task, experiment.trusted), task)
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:

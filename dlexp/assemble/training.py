@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dlexp.assemble.compatibility import refuse_changes_of_batches
-from dlexp.assemble.compression import zero_weights
+from dlexp.assemble.compression import refuse_onnx, zero_weights
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.metrics import check_metrics
 from dlexp.assemble.one_graph import phase_graphs, refuse_settings, refuse_untraceable
@@ -118,6 +118,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     group  the processes that train together; each takes its share of every batch
     """
     config, task, networks = experiment.config, experiment.task, experiment.networks
+    refuse_onnx(config)
     is_balanced = config.balance == "sampling"
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device, is_balanced)
     if experiment.settings.compile_mode == STEP:

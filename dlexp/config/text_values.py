@@ -108,7 +108,10 @@ def wants_text(field: Field) -> bool:
 def _lacks_texts(value: Any, field: Field) -> bool:
     """Return whether `value` contains something other than a string where `field` requires one."""
     if field.type == "map[str]":
-        return isinstance(value, Mapping) and any(not isinstance(key, str) for key in value)
+        if not isinstance(value, Mapping):
+            return False
+        numbers = [] if field.choices else [item for item in value.values() if _text_of(item, "") is not item]
+        return bool(numbers) or any(not isinstance(key, str) for key in value)
     if field.type.startswith("list["):
         inner = _inner(field)
         if isinstance(value, list | tuple):
@@ -120,10 +123,10 @@ def _lacks_texts(value: Any, field: Field) -> bool:
 
 def _texts(value: Any, spelled: Any, field: Field) -> Any:
     if field.type == "map[str]" and isinstance(value, Mapping):
-        keys = spelled if isinstance(spelled, Mapping) and len(spelled) == len(value) else value
+        texts = spelled if isinstance(spelled, Mapping) and len(spelled) == len(value) else value
         return {
-            key if isinstance(key, str) else _text(name): item
-            for (key, item), name in zip(value.items(), keys, strict=True)
+            key if isinstance(key, str) else _text(name): item if field.choices else _text_of(item, text)
+            for (key, item), (name, text) in zip(value.items(), texts.items(), strict=True)
         }
     if isinstance(value, list | tuple):
         inner = _inner(field)
@@ -134,6 +137,11 @@ def _texts(value: Any, spelled: Any, field: Field) -> Any:
 
 def _text(key: Any) -> str:
     return key if isinstance(key, str) else str(shown(key))
+
+
+def _text_of(item: Any, spelled: Any) -> Any:
+    """A number, truth value or null as its text; anything else as it is."""
+    return _text(spelled) if item is None or isinstance(item, bool | int | float) else item
 
 
 def _inner(field: Field) -> Field:

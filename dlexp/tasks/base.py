@@ -97,17 +97,19 @@ class Phase:
 class Task(ABC):
     """The meaning of training; the engine runs every task alike.
 
-    phases         name -> the networks that it updates and how often, in the order in which an update runs them; at
-                   least one runs in every update
-    metrics        name -> min or max, for everything that `metric_state().compute()` returns
-    extra_metrics  name -> min or max, for metrics that an epoch computes only when one of them is monitored
-    mixes          true where `loss` supports a batch whose samples were mixed (`Batch.mixed`)
+    phases             name -> the networks that it updates and how often, in the order in which an update runs them;
+                       at least one runs in every update
+    metrics            name -> min or max, for everything that `metric_state().compute()` returns
+    extra_metrics      name -> min or max, for metrics that an epoch computes only when one of them is monitored
+    mixes              true where `loss` supports a batch whose samples were mixed (`Batch.mixed`)
+    training_networks  names of those `own_networks` that training alone needs: they are no part of the trained model
     """
 
     phases: Mapping[str, Phase] = {"train": Phase(("model",))}
     metrics: ClassVar[Mapping[str, str]] = {"loss": "min"}
     extra_metrics: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
+    training_networks: ClassVar[tuple[str, ...]] = ()
 
     def around(self, network: nn.Module) -> nn.Module:
         """The model as it is trained and exported: `network` itself, or one that computes something around it."""

@@ -59,13 +59,17 @@ class Classification(Task):
         return self._decoder.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The criterion on the outputs; `accuracy` beside it.
+        """The criterion on the outputs; `accuracy` beside it, see `loss_of`."""
+        return self.loss_of(forward(networks["model"], batch.inputs), batch)
+
+    def loss_of(self, outputs: Tensor, batch: Batch) -> LossOutput:
+        """The criterion on outputs (B, num_outputs) of a batch; `accuracy` beside it.
 
         A mixed sample is of both classes, each by its share: so is its loss, which for cross entropy is that of the
         soft target. Its accuracy is the share of the class that was predicted, called `mixed_accuracy`: no network can
         reach 1 there, so it is not comparable with that of unmixed samples.
         """
-        outputs, targets = forward(networks["model"], batch.inputs), as_tensor(batch.targets)
+        targets = as_tensor(batch.targets)
         predicted = self._decoder.choose(outputs.detach())
         hits, mixed = predicted == targets, batch.mixed
         if mixed is None:
@@ -116,6 +120,10 @@ class Classification(Task):
         """Averages, each class, the confusion matrix and every sample's probabilities or scores."""
         found = state.part(ClassSampleState)
         return class_report(spec.output_names, found.indices(), found.samples(), self._meaning, resampling)
+
+    def logits(self, outputs: Tensor) -> Tensor | None:
+        """(B, num_outputs) -> (B, C): numbers whose softmax `decode` gives; None where the loss makes no logits."""
+        return self._decoder.logits(outputs)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, C): probabilities, or scores where the loss makes none."""

@@ -54,19 +54,25 @@ class Regression(Task):
         return self._decoder.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The criterion on scaled targets; those of a mixed sample lie between the two, by their shares."""
+        """The criterion on scaled targets, see `loss_of`."""
+        return self.loss_of(forward(networks["model"], batch.inputs), batch)
+
+    def loss_of(self, outputs: Tensor, batch: Batch) -> LossOutput:
+        """The criterion on outputs (B, num_outputs) and scaled targets.
+
+        Targets of a mixed sample lie between the two, by their shares.
+        """
         mixed, targets = batch.mixed, as_tensor(batch.targets)
         if mixed is not None:
             targets = torch.lerp(mixed.targets, targets, mixed.share)
-        outputs = forward(networks["model"], batch.inputs)
-        return LossOutput(self._criterion(outputs, self._scaled(targets, outputs)))
+        return LossOutput(self._criterion(outputs, self.scaled(targets, outputs)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Values (B, O) float64 in the target's own units."""
         outputs, targets = forward(networks["model"], batch.inputs).float(), as_tensor(batch.targets)
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
             raise ValueError(f"its output must have shape {(len(batch), self._width)}, got {tuple(outputs.shape)}")
-        loss = self._criterion(outputs, self._scaled(targets, outputs))
+        loss = self._criterion(outputs, self.scaled(targets, outputs))
         extra = self._decoder.extra(outputs, *self._unit(outputs.device))
         return Prediction(self.decode(outputs), targets, loss, batch.indices, extra)
 
@@ -98,8 +104,11 @@ class Regression(Task):
         """Explained shares of a spread need one, and a percentage a target that is not 0."""
         return undefined_of_values(name, targets)
 
-    def _scaled(self, targets: Tensor, outputs: Tensor) -> Tensor:
-        """(B, O) where `outputs` are, float32 unless these are float64; only here are targets narrowed."""
+    def scaled(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        """Targets (B, O) in their own units -> those that the loss compares `outputs` with, on their device.
+
+        They are float32 unless the outputs are float64; only here are targets narrowed.
+        """
         kind = torch.promote_types(outputs.dtype, torch.float32)
         return self._decoder.scaled(targets, *self._unit(targets.device)).to(outputs.device, kind)
 

@@ -49,10 +49,10 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         raise without_checkpoint(source, "best")
     config = _from_source(source, config)
     bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
-    experiment = assemble(config, request.trusted, bundle)
+    experiment = assemble(config, request.trusted, bundle, is_for_training=False)
     _refuse_other_outputs(source, experiment)
     with naming(source / "checkpoints" / "best.pt"):
-        load_weights(experiment.networks, best["networks"])
+        load_weights(experiment.networks, experiment.trained_weights(best["networks"]))
     norms = running_norms(experiment.networks)
     if not norms:
         rule = "has no normalization layers with running statistics"

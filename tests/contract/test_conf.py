@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dlexp.assemble.experiment import _RUNTIME_NAMES
+from dlexp.assemble.components import RUNTIME_NAMES
 from dlexp.config.check.validate import rules
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog, builtin_root
@@ -23,7 +23,7 @@ CATALOG = Catalog(
 )
 SEEN = {
     "compression": 2, "data": 54, "experiment": 16, "logger": 4, "loss": 20, "model": 76,
-    "optim": 23, "regularization": 16, "scheduler": 13, "task": 18, "trainer": 2,
+    "optim": 23, "regularization": 16, "scheduler": 13, "task": 20, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(
@@ -58,6 +58,8 @@ COMPANIONS = {
     "data=tagged": ["data.path=a.txt"],
     "data=super_resolution": ["data.path=a"],
     "task=regression": ["data=diabetes"],
+    "task=distillation": ["task.teacher=a"],
+    "task=regression_distillation": ["task.teacher=a", "data=diabetes"],
     "task=forecasting": ["data=nile"],
     "task=seq2seq": ["data=reverse"],
     "task=ctc": ["data=tones"],
@@ -117,7 +119,7 @@ def has_the_arguments_of_its_target_as_keys(group: str, option: str) -> None:
     keys = set(CATALOG.keys(group, option)) - set(OWN_KEYS.get(group, ()))
     signature = inspect.signature(resolve(target, ())).parameters.values()
     named = {p.name for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    parameters = named - set(_RUNTIME_NAMES[group])
+    parameters = named - set(RUNTIME_NAMES[group])
     if target.startswith("torch."):
         assert keys <= parameters
         assert keys

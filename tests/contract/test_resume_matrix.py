@@ -19,6 +19,7 @@ import pytest
 import torch
 from combinations import some_of
 from PIL import Image
+from run_toys import trained_teacher
 
 from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.assemble.experiment import assemble, build_data
@@ -35,7 +36,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 18, "optim": 23, "scheduler": 13, "loss": 20, "regularization": 16}
+COUNTS = {"task": 20, "optim": 23, "scheduler": 13, "loss": 20, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
@@ -81,6 +82,8 @@ OF_TASK = {
         *("task.discriminator_channels=[4,4]", "task.adversarial_weight=0.1"),
     ),
     "style_transfer": ("data=style_pair", "data.longer_side=16", "data.updates_per_epoch=5", "model.start=noise"),
+    "distillation": ("data=iris", *NET, "task.hints={1: 1}"),
+    "regression_distillation": ("data=diabetes", *NET, "data.batch_size=64"),
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
@@ -265,6 +268,8 @@ class Told:
 def configured(words: tuple[str, ...]) -> tuple[RunConfig, DataBundle]:
     files = {"data=image_folder": image_folder, "data=corpus": text_file}
     paths = [f"data.path={made()}" for word, made in files.items() if word in words]
+    if words[0].endswith("distillation"):
+        paths.append(f"task.teacher={trained_teacher(words[1], 'model.hidden=[12]')}")
     config = load([*SMALL, *words, *paths], CATALOG)
     return config, build_data(config)
 

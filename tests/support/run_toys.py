@@ -6,10 +6,27 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+
+from dlexp.cli.app import main
+
 CLASSES = ("cat", "dog", "owl")
+_TEACHERS = TemporaryDirectory()  # until the end of the process
+
+
+@cache
+def trained_teacher(*words: str) -> Path:
+    """The directory of a run that `dlexp train WORDS` made, trained once in each process of the tests."""
+    path = Path(_TEACHERS.name) / f"{len(list(Path(_TEACHERS.name).iterdir()))}"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *words, "trainer.epochs=2", "trainer.device=cpu", "--run-dir", str(path), "-q"])
+    assert not ended.value.code
+    return path
 
 
 def write_run(

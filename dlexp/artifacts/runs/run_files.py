@@ -54,6 +54,7 @@ _META = Record(
         "notes": _TEXTS,
         **dict.fromkeys(("dlexp", "data", "model", "task", "device", "precision", "init", "host", "python"), TEXT),
         **dict.fromkeys(("commit", "data_fingerprint", "split_hash"), OrNull(TEXT)),
+        **dict.fromkeys(("teacher", "teacher_fingerprint"), TEXT),
         "code": MapOf(OrNull(TEXT)),
         "dirty": OrNull(FLAG),
         "outputs": _TEXTS,

@@ -40,3 +40,10 @@ class CompressionConfig:
         "list[str]",
         "layers of another width than the model makes, as LAYER=INPUTSxOUTPUTS, of a normalization LAYER=CHANNELS",
     )
+    onnx_bytes: int | None = key_field(
+        None,
+        "int",
+        "size in bytes of the ONNX file that is the network, as dlexp compress --quantize makes it; null: none",
+        min=1,
+        nullable=True,
+    )

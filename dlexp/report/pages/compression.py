@@ -14,6 +14,7 @@ _COUNTS = {
     "multiply_adds": "multiply-adds of a sample",
     "peak_bytes": "peak memory of a sample, bytes",
     "file_bytes": "file of the weights, bytes",
+    "onnx_bytes": "ONNX file, bytes",
 }
 _TIMES = {
     "latency": "ms of a sample, {}",
@@ -27,6 +28,8 @@ def compression_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     metric, before, after = content["metric"], content["before"], content["after"]
     values = [number(metric["name"], metric[side]) if metric[side] is not None else "" for side in ("before", "after")]
     yield metric["name"], *values, _difference(metric)
+    if (share := content.get("agreement")) is not None:
+        yield "samples of the same predicted class", "", f"{share:.2%}", ""
     yield "sparsity", f"{before['sparsity']:.1%}", f"{after['sparsity']:.1%}", ""
     for key, label in _COUNTS.items():
         one, two = before.get(key), after.get(key)

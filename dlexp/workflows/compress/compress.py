@@ -20,9 +20,11 @@ from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.schema.run import RunConfig
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.state import load_weights
+from dlexp.workflows.compress.agreement import agreement
 from dlexp.workflows.compress.baseline import train_baseline
+from dlexp.workflows.compress.integer_facts import with_integer_facts
 from dlexp.workflows.compress.pareto import write_pareto
-from dlexp.workflows.compress.quantize import quantized
+from dlexp.workflows.compress.quantize import check_quantizable, quantized
 from dlexp.workflows.compress.request import CompressRequest, Prune, Quantize
 from dlexp.workflows.compress.result import content_of
 from dlexp.workflows.compress.source import Source, evaluated, read_source
@@ -72,6 +74,8 @@ def _one(
 ) -> dict[str, Any]:
     """Compress with one strength of each step, in a run directory."""
     made = _compressed(source, config, request)
+    if isinstance(request.steps[-1], Quantize):
+        check_quantizable(made.experiment)
     setup = prepare_training(made.experiment)
     check_loggers(made.experiment.config)
     check_sample_pictures(made.experiment)
@@ -84,14 +88,19 @@ def _one(
         for note in made.done.notes:
             reporter.say(note)
         summary = _trained(run, setup, request, reporter, source)
-        experiment = made.experiment
+        experiment, whole = made.experiment, None
         if isinstance(last := request.steps[-1], Quantize):
-            experiment = quantized(run, experiment, last)
-        _evaluate_both(run, source, experiment, request)
+            whole = quantized(run, experiment, last)
+        _evaluate_both(run, source, experiment if whole is None else whole.experiment, request)
     baseline = train_baseline(run, source, made.experiment, request, reporter) if request.has_baseline else None
-    content = content_of(run, source, experiment, request, made.done, summary) | (
+    timed = request if whole is None else replace(request, repeats=0)
+    content = content_of(run, source, experiment, timed, made.done, summary) | (
         {} if baseline is None else {"baseline": baseline}
     )
+    if whole is not None:
+        content = with_integer_facts(content, source, whole, request)
+    if (share := agreement(run, request.split)) is not None:
+        content["agreement"] = share
     write_json(run / FILE, content)
     return content
 
@@ -122,8 +131,11 @@ def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> 
         values["trainer.epochs"] = request.epochs
     gradual = any(isinstance(step, Prune) and step.is_gradual for step in request.steps)
     values["compression.gradual_epochs"] = (request.epochs + 1) // 2 if gradual else 0
+    if config.task.arguments.get("hints"):  # layers may be gone, and their maps are no part of the network
+        values["task.hints"] = {}
     checked = load_plain(plain_config(config), values)  # a shorter training may contradict other keys
-    experiment = assemble(checked, request.trusted, source.experiment.bundle)
+    trains = bool(request.epochs or request.has_baseline)
+    experiment = assemble(checked, request.trusted, source.experiment.bundle, is_for_training=trains)
     load_weights(experiment.networks, networks.state_dict())
     return _Made(experiment, done)
 

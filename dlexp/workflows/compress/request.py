@@ -117,6 +117,11 @@ class CompressRequest:
         """The steps, as on the command line."""
         return " ".join(step.words for step in self.steps)
 
+    @property
+    def is_quantization_alone(self) -> bool:
+        """Whether nothing but the numbers of the network changes."""
+        return not self.epochs and all(isinstance(step, Quantize) for step in self.steps)
+
     def variants(self) -> list[CompressRequest]:
         """A request for each strength of pruning; this one alone where there is one."""
         for place, step in enumerate(self.steps):

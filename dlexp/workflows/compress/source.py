@@ -10,6 +10,7 @@ from typing import Any
 from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.split_accesses import log_split_access
+from dlexp.assemble.compression import refuse_onnx
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
@@ -57,7 +58,9 @@ def read_source(folder: Path, request: CompressRequest, changes: Mapping[str, An
     with claimed(run.path):
         changes = {**_PLAIN, **changes}
         config = load_saved(run / "config.yaml", changes)
-        experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted))
+        refuse_onnx(config)
+        data = data_as_in(run, config, request.trusted)
+        experiment = assemble(config, request.trusted, data, is_for_training=False)
         check_evaluated(run, experiment, changes, request.allow_changes)
         load_eval_weights(run, experiment, request.checkpoint)
         if request.split == "test":

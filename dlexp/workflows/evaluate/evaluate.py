@@ -56,7 +56,7 @@ def evaluate_run(
     run = RunDir.find(folder)
     with claimed(run.path):
         config = load_saved(run / "config.yaml", changes)
-        experiment = assemble(config, trusted, data_as_in(run, config, trusted))
+        experiment = assemble(config, trusted, data_as_in(run, config, trusted), is_for_training=False)
         changed = check_evaluated(run, experiment, changes, allow_changes)
         load_eval_weights(run, experiment, checkpoint)
         refuse_request(experiment, samples)

@@ -13,6 +13,7 @@ from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.compression.onnx_network import OnnxNetwork
 from dlexp.config.saved import load_saved
 from dlexp.errors import ConfigError
 from dlexp.explain.methods import SIGNED, Attribution, Checks, MethodSettings, Subject, attribute, check_method
@@ -56,7 +57,7 @@ def explain_run(folder: Path, request: ExplainRequest) -> dict[str, Any]:
     run = RunDir.find(folder)
     with claimed(run.path):
         config = load_saved(run / "config.yaml", {**request.changes, "trainer.compile": False})
-        experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted))
+        experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted), is_for_training=False)
         changed = check_evaluated(run, experiment, request.changes, request.allow_changes)
         load_eval_weights(run, experiment, request.checkpoint)
         check_explainable(experiment)
@@ -80,6 +81,9 @@ def _facts(run: RunDir, request: ExplainRequest) -> dict[str, Any]:
 def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) -> dict[str, Any]:
     """Explain the rows of the request, or the worst mistakes."""
     network = experiment.networks["model"]
+    if isinstance(network, OnnxNetwork):
+        rule = "an ONNX file of whole numbers has no weights and gradients, by which an explanation is made and checked"
+        raise NotExplained(f"{rule}. Explain the run that it was made of, or use --method permutation")
     settings = MethodSettings(experiment.config.seed, request.steps, window=request.window)
     if request.rows:
         positions = positions_of(experiment, request.split, request.rows)

@@ -33,6 +33,7 @@ from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.ensemble import ensemble_facts, ensemble_network, output_meaning
 from dlexp.workflows.export.example_sequences import copied, random_sequences
+from dlexp.workflows.export.onnx_copy import copied_facts, onnx_copy
 from dlexp.workflows.export.part import exported_part, part_inputs
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
 from dlexp.workflows.export.stepwise import export_stepwise, refuse_other_formats, stepwise_files
@@ -105,6 +106,7 @@ def export_run(
     if stepwise:
         refuse_other_formats(request.kind, request.with_preprocessing, request.samples)
     preprocessed = request.with_preprocessing
+    file_of_run = None if is_mean else onnx_copy(stored, request.kind, preprocessed)
     network = ensemble_network(runs, how, preprocessed) if is_mean else _network(stored, preprocessed)
     for file in stepwise_files(path) if stepwise else [path]:
         if file.exists() and not request.force:
@@ -117,6 +119,11 @@ def export_run(
         answers = [forward(network, inputs) for inputs in batches]
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, as_tensor(batches[1]))
+    if file_of_run is not None:
+        write_bytes(path, file_of_run)
+        facts = _facts(stored, request, options, (batches[1], answers[1]))
+        facts["compared"] = copied_facts(answers, request.tolerance)
+        return {**facts, "file": str(path), "bytes": len(file_of_run)}
     # Exporters trace with autograd, which does not accept inference tensors.
     made = make(in_torch(network), copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)

@@ -112,7 +112,7 @@ def _assembled(
 ) -> tuple[Experiment, nn.ModuleDict | None, list[str]]:
     """The experiment, a copy of its initial networks and, without one, the reason."""
     if not needs_initial:
-        return assemble(config, trusted, bundle), None, []
+        return assemble(config, trusted, bundle, is_for_training=False), None, []
     try:
         experiment = prepared(config, trusted, bundle)
     except ConfigError as error:

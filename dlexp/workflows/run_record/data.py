@@ -1,4 +1,4 @@
-"""What a run keeps of its data: the spec and the preprocessing, written and read again."""
+"""What a run kept of its data, read again: the spec and the preprocessing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 
 from dlexp.config.nodes import resolve
 from dlexp.config.schema.run import RunConfig
-from dlexp.data.bundle import DataBundle
 from dlexp.data.preprocess import Preprocess
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.specs import DataSpec
-
-
-def describe_data(bundle: DataBundle) -> dict[str, Any]:
-    """The content of preprocessing.json: how raw input becomes a network's, and what the network puts out."""
-    return {**bundle.preprocessing, "preprocess": bundle.preprocess.to_plain(), "spec": bundle.spec.to_plain()}
 
 
 def spec_of(values: Mapping[str, Any], config: RunConfig, trusted: Sequence[str]) -> DataSpec:

@@ -26,6 +26,7 @@ from dlexp.workflows.run_record.write import run_environment
 FLAG = "--allow-changes"
 DATA = ("data_fingerprint", "split_hash", "outputs")
 _BITS = ("code", "torch", "cuda", "gpu", "threads", "device", "precision", "channels_last", "compile", "tf32")
+_TEACHER = ("teacher_fingerprint",)  # only training reads it
 _TOLD = ("dlexp", "commit", "python", "system", "host")
 # Facts that depend on trainer.device and change with it.
 _OF_DEVICE = ("device", "precision", "cuda", "gpu", "threads", "channels_last", "compile", "tf32")
@@ -60,7 +61,7 @@ def check_resume_drift(
     other_device = any(change.path == "trainer.device" for change in _of_config(before, experiment, ()))
     free = _OF_DEVICE if other_device else ()
     bits = _changes(before, now, [name for name in _BITS if name not in free])
-    breaking = [*config, *bits]
+    breaking = [*config, *bits, *_changes(before, now, _TEACHER)]
     if breaking and not allowed:
         why = "resuming would not reproduce an uninterrupted run"
         raise ConfigError([_refused(change, run, why) for change in breaking])
@@ -192,7 +193,7 @@ def _meta(run: RunDir) -> Mapping[str, Any]:
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[Change]:
     """The differences of the facts `names`; facts missing in `before` are ignored."""
     known = [name for name in names if name in before]
-    return config_changes({name: before[name] for name in known}, {name: now[name] for name in known})
+    return config_changes({name: before[name] for name in known}, {name: now.get(name) for name in known})
 
 
 def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collection[str]) -> list[Change]:

@@ -16,6 +16,7 @@ from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.artifacts.runs.run_tree import study_of_trial
+from dlexp.assemble.data_facts import describe_data
 from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
@@ -28,7 +29,7 @@ from dlexp.errors import DlexpError
 from dlexp.specs import ValueSpec
 from dlexp.text.quoting import command
 from dlexp.types import Batch, Field
-from dlexp.workflows.run_record.data import describe_data, preprocess_of, spec_of
+from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
 from dlexp.workflows.run_record.ensemble_record import SNAPSHOT_NAME, SNAPSHOTS
 
@@ -101,7 +102,7 @@ def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, options.trusted)
     bundle = blank_bundle(spec_of(found["spec"], config, options.trusted), _ONE_SAMPLE)
-    experiment = assemble(config, options.trusted, bundle)
+    experiment = assemble(config, options.trusted, bundle, is_for_training=False)
     changed = check_used(run, experiment, changes, options.allow_changes)
     load_eval_weights(run, experiment, options.checkpoint)
     return RestoredRun(run, experiment, found, preprocess_of(found["preprocess"]), changed)
@@ -127,7 +128,7 @@ def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> N
     weights = eval_weights_of(run, checkpoint)
     folder = SNAPSHOTS if checkpoint.startswith(SNAPSHOT_NAME) else "checkpoints"
     with naming(run / folder / f"{checkpoint}.pt"):
-        load_weights(experiment.networks, weights)
+        load_weights(experiment.networks, experiment.trained_weights(weights))
 
 
 def eval_weights_of(run: RunDir, checkpoint: str) -> Mapping[str, Tensor]:

@@ -12,6 +12,7 @@ from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.files.writing import write_json, write_text
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.data_facts import describe_data
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.data.bundle import DataBundle
@@ -19,7 +20,6 @@ from dlexp.models.initialization import described
 from dlexp.runtime.machine import git_state, machine_facts, packages, source_hash
 from dlexp.specs import ImageSpec
 from dlexp.text.time_format import now_utc
-from dlexp.workflows.run_record.data import describe_data
 
 
 def write_request(
@@ -76,6 +76,7 @@ def run_environment(experiment: Experiment, code: tuple[Mapping[str, Any] | None
 
     code  what `git_state` found, None to ask it
     """
+    teacher = experiment.teacher
     spec, (commit, _) = experiment.bundle.spec, git_state(Path.cwd()) if code is None else code
     return {
         "dlexp": dlexp.__version__,
@@ -90,6 +91,7 @@ def run_environment(experiment: Experiment, code: tuple[Mapping[str, Any] | None
         "outputs": list(spec.output_names),
         "interpretation": experiment.interpretation,
         **_augmentation(experiment.bundle),
+        **({} if teacher is None else {"teacher": teacher.run, "teacher_fingerprint": teacher.fingerprint}),
         **experiment_facts(experiment),
     }
 

@@ -109,7 +109,7 @@ def generative(experiment: Experiment) -> GenerativeTask:
 def _with_data(run: RunDir, request: SampleRequest, changes: dict[str, Any]) -> tuple[Experiment, list[Change]]:
     """The experiment of a run with its data and its weights, and what has changed."""
     config = load_saved(run / "config.yaml", changes)
-    experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted))
+    experiment = assemble(config, request.trusted, data_as_in(run, config, request.trusted), is_for_training=False)
     changed = check_evaluated(run, experiment, request.changes, request.allow_changes)
     load_eval_weights(run, experiment, request.checkpoint)
     return experiment, changed

@@ -17,6 +17,7 @@ from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import OF_AN_END, read_run_file
 from dlexp.artifacts.runs.run_tree import study_of_trial
+from dlexp.assemble.compression import refuse_onnx
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training, recovery_hooks
 from dlexp.config.derive import Change
@@ -158,6 +159,7 @@ def resuming(
     assert request.run_dir is not None
     run, trusted, bundle = RunDir(request.run_dir), request.trusted, request.bundle
     _refuse_trial(run)
+    refuse_onnx(config)
     with run.lock():
         say = _both(MetricsLog(run.path).say, reporter.say)
         saved = CheckpointStore(run / "checkpoints", say).load_last()

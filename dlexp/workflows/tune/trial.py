@@ -15,7 +15,8 @@ from dlexp.artifacts.files.reading import is_file, read_text
 from dlexp.artifacts.files.writing import finite_or_none, write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.assemble.experiment import Experiment, assemble, build_data, build_loss, build_task
+from dlexp.assemble.components import build_loss, build_task
+from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.assemble.metrics import build_metrics, check_metrics
 from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks, stacking_problem
 from dlexp.config.nodes import resolve

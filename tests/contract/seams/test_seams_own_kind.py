@@ -8,6 +8,7 @@ import pytest
 import torch
 from refusals import refused
 
+from dlexp.assemble.data_facts import describe_data
 from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -17,7 +18,7 @@ from dlexp.specs import DataSpec
 from dlexp.tasks.base import forward
 from dlexp.types import as_tensor
 from dlexp.workflows.reporter import Silent
-from dlexp.workflows.run_record.data import describe_data, spec_of
+from dlexp.workflows.run_record.data import spec_of
 from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 from dlexp.workflows.train.train import Request, train
 

@@ -29,7 +29,9 @@ def show(content: Mapping[str, Any]) -> None:
         out.print(f"  [dim]{escape(note)}[/]")
     run = _short(content["run"])
     out.print(f"\n  run      {escape(run)}\n  table    {escape(run)}/compress.json")
-    if not content["epochs"]:
+    if "onnx_bytes" in content["after"]:
+        out.print(f"\nnext: {escape(command('export', Path(run)))} copies the ONNX file")
+    elif not content["epochs"]:
         again = command("train", "--resume", Path(run), "trainer.epochs=5")
         out.print(f"\nnext: train the compressed network with {escape(again)}")
 
