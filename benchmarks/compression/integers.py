@@ -2,8 +2,8 @@
 
     python -m benchmarks.compression.integers RUN QUANTIZED
 
-RUN is a run and QUANTIZED what `dlexp compress RUN --quantize int8` made of it. Processor time, since the machine may be
-busy: the smallest and the median of many calls that take turns.
+RUN is a run and QUANTIZED what `dlexp compress RUN --quantize int8` made of it. Processor time, since the machine may
+be busy: the smallest and the median of many calls that take turns.
 """
 
 from __future__ import annotations
