@@ -169,4 +169,4 @@ def test_a_gray_file_has_three_channels(tmp_path: Path) -> None:
 def test_the_one_pair_is_not_searched_for_duplicates() -> None:
     config = load(["data=style_pair", "data.longer_side=16"], Catalog())
     findings = find_in_data(style_pair(longer_side=16), config).findings
-    assert [one.code for one in findings] == ["not-checked"]
+    assert [one.kind for one in findings] == ["not-checked"]
