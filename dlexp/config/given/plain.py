@@ -16,13 +16,12 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import FileWord
 from dlexp.config.given.nodes import Entry, FileReading, LeafRule
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
+from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, SWEEP, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
 from dlexp.text.quoting import shell_word
 from dlexp.text.quoting import value as grammar_value
 from dlexp.tune.search_space.space import WORDS
 
-SWEEP = "sweep"
 _FUNCTION = re.compile(r"(range|choice|glob|sort)\(.*\)", re.DOTALL)  # a list of values in the override grammar
 _NAMES = ("name", "type", "option")  # keys with which other tools choose a component
 _ENDS = (("low", "min", "lower"), ("high", "max", "upper"))
