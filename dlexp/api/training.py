@@ -18,6 +18,7 @@ from dlexp.errors import ConfigError
 from dlexp.text.quoting import command, shell_word
 
 if TYPE_CHECKING:
+    from dlexp.config.files.catalog import Catalog
     from dlexp.config.schema.run import RunConfig
     from dlexp.workflows.train.train import Request
 
@@ -127,8 +128,7 @@ def _refuse_sweep(words: Sequence[str], seeds: int | None, catalog: Catalog) -> 
     """Raise ConfigError for an experiment that is a sweep: a call trains one configuration."""
     from dlexp.config.given.experiment_sweep import with_sweep_of_experiment
 
-    found = with_sweep_of_experiment(words, catalog, ("seed",) if seeds is not None else ())
-    axes = [word.partition("=")[0] for word in found[: len(found) - len(words)]]
+    axes = with_sweep_of_experiment(words, catalog, ("seed",) if seeds is not None else ()).axes
     if axes:
         name = next(word for word in reversed(words) if word.startswith("experiment="))
         rule = f"is a sweep over {', '.join(axes)}, and a call trains one configuration"

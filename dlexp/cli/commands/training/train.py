@@ -105,9 +105,8 @@ def _with_experiment(arguments: TrainArguments, catalog: Catalog) -> TrainArgume
 
     refuse_among_others(arguments.overrides, catalog)
     of_line = ("seed",) if arguments.seeds is not None else ()
-    words = with_sweep_of_experiment(arguments.overrides, catalog, of_line)
-    is_sweep = len(words) > len(arguments.overrides)
-    return replace(arguments, overrides=words, multirun=arguments.multirun or is_sweep)
+    line = with_sweep_of_experiment(arguments.overrides, catalog, of_line)
+    return replace(arguments, overrides=line.words, multirun=arguments.multirun or bool(line.axes))
 
 
 def _under_id(arguments: TrainArguments, config: RunConfig, request: Request, display: Reporter, as_json: bool) -> None:

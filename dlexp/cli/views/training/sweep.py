@@ -158,7 +158,7 @@ def list_jobs(jobs: Sequence[SweepJob], from_run: str | None) -> None:
     """Print the command of each job, and how long all can take."""
     first = ["train", *(["--from", from_run] if from_run is not None else [])]
     for position, job in enumerate(jobs):
-        out.print(f"{position:>4}  {escape(command(*first, *job.overrides))}")
+        out.print(f"{position:>4}  {escape(command(*first, *(job.line or job.overrides)))}")
     epochs = sum(job.config.trainer.epochs for job in jobs)
     out.print(f"\n{len(jobs)} jobs, at most {epochs:,} epochs; all were built, none was trained")
 

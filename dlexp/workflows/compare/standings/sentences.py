@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlexp.config.schema.names import GROUPS, NOUNS
+from dlexp.config.schema.names import CASES, GROUPS, NOUNS
 from dlexp.report.number_format import number
 from dlexp.workflows.compare.measure import Measure
 from dlexp.workflows.compare.standings.standings import Behind, Standing, Standings
@@ -30,6 +30,8 @@ def noun(keys: Sequence[str], count: int) -> str:
     if len(keys) != 1:
         return "configuration" if count == 1 else "configurations"
     key = keys[0]
+    if key == CASES:
+        return "case" if count == 1 else CASES
     if key not in GROUPS:
         return f"value of {key}" if count == 1 else f"values of {key}"
     one = NOUNS.get(key, key)

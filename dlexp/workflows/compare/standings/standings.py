@@ -260,6 +260,7 @@ def _best(rows: Sequence[Standing], compared: Sequence[str], pairs: Sequence[Pai
 def _behind(pair: Pair, maximize: bool) -> Behind:
     found, sign = pair.difference, 1 if maximize else -1
     low, high = sorted((sign * found.low, sign * found.high))
-    is_known = math.isfinite(low)
-    bounds = (low, high) if is_known else (None, None)
-    return Behind(sign * found.value, *bounds, pair.better is None, found.low == found.high == 0)
+    is_equal = found.low == found.high == 0
+    if not math.isfinite(low):
+        return Behind(sign * found.value, None, None, is_level=True, is_equal=False)
+    return Behind(sign * found.value, low, high, pair.better is None, is_equal)
