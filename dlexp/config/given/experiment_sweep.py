@@ -29,7 +29,7 @@ from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command
 
 _GROUP = "experiment"
-_OPTION = "sweep of"  # above the words of a job in overrides.yaml
+_OPTION = "sweep"  # above the words of a job in overrides.yaml
 _PATTERN = re.compile(r"[\w*?-]+")  # a name, or one of glob(...)
 
 
