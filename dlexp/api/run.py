@@ -104,6 +104,8 @@ class Run(Examinations, RunSamples):
         resamples: int = 1000,
         level: float = 0.95,
         samples: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
         allow_changes: bool = False,
     ) -> EvaluationResult:
         """Measure the run on one of its splits, as `dlexp evaluate` does; writes eval/<split>/.
@@ -117,6 +119,8 @@ class Run(Examinations, RunSamples):
             resamples: Resamples of the intervals, at least 100; 0 for none.
             level: Of the intervals, between 0 and 1.
             samples: Samples of a generative run that are measured, None for as many as in training; 0 for none.
+            steps: Denoising steps of these samples, None for those of the task.
+            guidance: Strength of classifier-free guidance, None for that of the task.
             allow_changes: Evaluate on data that differs from that of the run.
 
         Raises:
@@ -134,7 +138,7 @@ class Run(Examinations, RunSamples):
             from dlexp.workflows.evaluate.generated.samples import SampleWishes
 
             which = (self.path, split, checkpoint, changes, trusted)
-            made = SampleWishes(samples)
+            made = SampleWishes(samples, steps, guidance)
             found = evaluate_run(*which, allow_changes=allow_changes, resampling=resampling, samples=made)
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 

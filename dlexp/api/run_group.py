@@ -56,9 +56,30 @@ class RunGroup:
         return pd.DataFrame({name: getattr(self.metrics, how)() for name, how in _OVER_SEEDS.items()})
 
     @explains_its_arguments
-    def evaluate(self, *overrides: Overrides, split: str = "test", data: object | None = None) -> pd.DataFrame:
-        """Evaluate every run on a split; returns their metrics, a row per run, its seed as the index."""
-        found = [dict(run.evaluate(*overrides, split=split, data=data).metrics) for run in self._runs]
+    def evaluate(
+        self,
+        *overrides: Overrides,
+        split: str = "test",
+        data: object | None = None,
+        samples: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> pd.DataFrame:
+        """Evaluate every run on a split; returns their metrics, a row per run, its seed as the index.
+
+        Args:
+            overrides: Where and how fast, such as "trainer.device=cpu".
+            split: train, val or test.
+            data: The data again, if it was handed over in another session.
+            samples: Samples of generative runs that are measured, None for as many as in training; 0 for none.
+            steps: Denoising steps of these samples, None for those of the task.
+            guidance: Strength of classifier-free guidance, None for that of the task.
+        """
+        results = [
+            run.evaluate(*overrides, split=split, data=data, samples=samples, steps=steps, guidance=guidance)
+            for run in self._runs
+        ]
+        found = [dict(result.metrics) for result in results]
         return pd.DataFrame(found, index=self.metrics.index)
 
     def __repr__(self) -> str:

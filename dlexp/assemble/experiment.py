@@ -13,14 +13,14 @@ from dlexp.assemble.anomalies import without_anomalies
 from dlexp.assemble.compatibility import refuse_balance, without_suspects
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
+from dlexp.assemble.numpy_networks import device_of, refuse_beside_numpy
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
-from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
+from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, preferred_task, remedy_of_kinds, rule_of_kinds
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.data_name import is_own_data
-from dlexp.config.schema.names import PREFERS
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -34,7 +34,7 @@ from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
 from dlexp.optim.freezing import Freezing, freezing
-from dlexp.runtime.device import select_device, set_deterministic
+from dlexp.runtime.device import set_deterministic
 from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import MachineSetting
@@ -122,7 +122,7 @@ def assemble(
     Raises ConfigError for incompatible components, DataError for data that cannot be used.
     """
     check_nodes(config, trusted)
-    device = select_device(config.trainer.device)
+    device = device_of(config)
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
     _check_kinds(config, bundle.spec)
@@ -130,7 +130,9 @@ def assemble(
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
-    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task).to(device)
+    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task)
+    refuse_beside_numpy(config, networks, device)
+    networks = networks.to(device)
     metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
@@ -251,7 +253,7 @@ def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
         if wanted := misfit(tree[group], group, aspect, given):
             rule = rule_of_kinds(wanted, given, config.data.option, group, aspect)
             option = config.choices.get(group, "")
-            remedy = remedy_of_kinds(tree, group, wanted, aspect) or f"Choose another {group}."
+            remedy = remedy_of_kinds(tree, group, wanted, aspect, config.task.option) or f"Choose another {group}."
             raise ConfigError.one(group, option, rule, remedy, code="incompatible-data")
 
 
@@ -302,10 +304,10 @@ def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
 def _check_names(config: RunConfig, networks: nn.ModuleDict, task: Task) -> None:
     """Raise ConfigError for a model that lacks a network that the task trains, where it is made for another task."""
     lacking = {name for phase in task.phases.values() for name in phase.networks if name not in networks}
-    preferred = (config.tree["model"].get(PREFERS) or {}).get("task")
-    if lacking and preferred is not None:
+    made_for = preferred_task(config.tree, config.task.option)
+    if lacking and made_for:
         rule = f"trains {' and '.join(sorted(lacking))}; model={config.model.option} has {', '.join(networks)}"
-        raise ConfigError.one("task", config.task.option, rule, f"Set task={preferred}", code="incompatible-data")
+        raise ConfigError.one("task", config.task.option, rule, f"Use {made_for}", code="incompatible-data")
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:
@@ -313,7 +315,7 @@ def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, netw
 
     Raises ConfigError if the networks, the loss or the task cannot process the samples.
     """
-    device = select_device(config.trainer.device)
+    device = device_of(config)
     two = torch.arange(min(2, len(bundle.splits["val"])))
     few = EvalBatches(bundle.with_split_subset("val", two), "val", 2, device)
     wanted = config.trainer.precision
@@ -361,9 +363,8 @@ def _unfit(
 
 def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
     """Return the task that the model is for, how to process images of another size, or how to see the traceback."""
-    preferred = config.tree["model"].get("_prefers_") or {}
-    if preferred.get("task") not in (None, config.task.option):
-        return f"Set task={preferred['task']}"
+    if made_for := preferred_task(config.tree, config.task.option):
+        return f"Use {made_for}"
     sides = (getattr(module, "usual_side", None) for network in networks.values() for module in network.modules())
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:

@@ -17,6 +17,7 @@ from dlexp.engine.one_graph.update import PhaseUpdate, flattened, idle_optimizer
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, step_phase
 from dlexp.errors import ConfigError, Diverged
+from dlexp.optim.optimizers.in_numpy import NumpyOptimizer
 from dlexp.optim.plain_steps import single_optimizers
 from dlexp.runtime.settings import refuse_without_compiler
 from dlexp.types import TrainingData
@@ -56,6 +57,8 @@ def refuse_untraceable(experiment: Experiment, state: TrainState, batches: Train
         option = config.optim_of(name)[0].option
         if state.traits[name].needs_closure:
             raise _of_optimizer(option, "it takes several gradients in an update and compares them")
+        if any(isinstance(part, NumpyOptimizer) for part in single_optimizers(state.optimizers[name])):
+            raise _of_optimizer(option, "it computes in NumPy, which no graph holds")
         if any(isinstance(part, torch.optim.Muon) for part in single_optimizers(state.optimizers[name])):
             raise _of_optimizer(option, "it computes in bf16, where a graph rounds otherwise")
         update = PhaseUpdate(task, state, micro_batches, replace(rules, graphs=None), (name, 0))

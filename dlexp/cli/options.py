@@ -101,7 +101,9 @@ AdaptationOverrides = Annotated[
     typer.Argument(metavar="[data=OPTION | data.KEY=VALUE]...", help="data to adapt to, and trainer.device"),
 ]
 ReplayOverrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
-Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
+Split = Annotated[
+    str, typer.Option("--split", help="split of the samples: train, val or test", autocompletion=completion.splits)
+]
 RowsToExplain = Annotated[
     list[str] | None,
     typer.Argument(
@@ -117,9 +119,6 @@ ExplainMethod = Annotated[
         "or shapley",
         autocompletion=completion.explain_methods,
     ),
-]
-ExplainSplit = Annotated[
-    str, typer.Option("--split", help="where the samples are: train, val or test", autocompletion=completion.splits)
 ]
 ExplainTarget = Annotated[
     str, typer.Option("--target", metavar="NAME", help="predicted, true, or the class or value to explain")

@@ -33,7 +33,7 @@ def explain(path: str, config: RunConfig, overrides: Sequence[str], catalog: Cat
         "value": values[path],
         "rule": field.rule if field else "",
         "default": leaf.text if leaf else _schema_default(path),
-        "help": field.help if field else "",
+        "help": field.description if field else "",
         "origin": origin_of(path, config, overrides, catalog, origins),
         "read_by": _reader(path, config),
     }

@@ -31,16 +31,18 @@ def preferences(config: DictConfig) -> dict[str, Any]:
 
 
 def options_beforehand(given: Mapping[str, str], catalog: Catalog) -> list[str]:
-    """Overrides for the options that a model prefers, where its name and the words alone tell: composing takes long.
+    """Overrides for the options that a model prefers, where the words and an experiment tell: composing takes long.
 
     Args:
         given: Group -> option that the user decided.
         catalog: The options.
     """
-    if "model" not in given or "experiment" in given:
+    of_experiment = _choices_of_experiment(given, catalog)
+    decided = {**of_experiment, **given}
+    if "model" not in decided:
         return []
-    leaves = preferred_leaves(given, catalog).items()
-    wanted = [(group, leaf) for group, leaf in leaves if group in catalog.groups and group not in given]
+    leaves = preferred_leaves(decided, catalog).items()
+    wanted = [(group, leaf) for group, leaf in leaves if group in catalog.groups and group not in decided]
     return [FileWord(f"{group}={leaf.text}", leaf.place) for group, leaf in wanted]
 
 
@@ -115,4 +117,11 @@ def _of_experiment(choices: Mapping[str, str], catalog: Catalog) -> set[str]:
     option = choices.get("experiment")
     if option is None or option not in catalog.options("experiment"):
         return set()
-    return {*choices_of(catalog.options("experiment")[option].path), *catalog.keys("experiment", option)}
+    return {*_choices_of_experiment(choices, catalog), *catalog.keys("experiment", option)}
+
+
+def _choices_of_experiment(choices: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
+    """Group -> option that the chosen experiment decides."""
+    option = choices.get("experiment")
+    known = catalog.options("experiment")
+    return choices_of(known[option].path) if option in known else {}

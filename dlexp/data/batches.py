@@ -21,10 +21,11 @@ _POOLS = 4  # of an epoch at least: otherwise the same samples would meet in eve
 def bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and end of each batch of N = `count` samples.
 
-    A last batch of a single sample joins the one before it: batch normalization has no variance over one.
+    A last batch of a single sample joins the one before it: batch normalization has no variance over one. Not where all
+    batches hold one sample.
     """
     starts = list(range(0, count, batch_size))
-    if len(starts) > 1 and count - starts[-1] == 1:
+    if batch_size > 1 and len(starts) > 1 and count - starts[-1] == 1:
         starts.pop()
     return [(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 

@@ -33,7 +33,7 @@ def target_unit(
     if len(far):
         row, number = (int(place) for place in far[0])
         rule = f"the target {values[row, number]} is too far from the training rows to be standardized"
-        remedy = "Correct it, or draw other splits with data.split_seed."
+        remedy = "Correct it. If dlexp draws the split, another data.split_seed may divide it otherwise."
         column = names[number] if number < len(names) else None
         raise DataError(rule, column=column, remedy=remedy, code="out-of-range")
     return tuple(mean.tolist()), tuple(std.tolist())

@@ -15,7 +15,7 @@ from torch import Tensor
 from dlexp.losses.output_decoding import Margins
 from dlexp.losses.weighting import ClassLoss, ClassWeights
 
-__all__ = ["Hinge", "MultiMargin"]
+__all__ = ["Hinge", "MultiMargin", "PerceptronCriterion"]
 
 
 class _MarginLoss(ClassLoss, ABC):
@@ -77,3 +77,19 @@ class MultiMargin(_MarginLoss):
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""
         return F.multi_margin_loss(outputs, targets, p=self.power, margin=self.margin, reduction="none")
+
+
+class PerceptronCriterion(Hinge):
+    """Hinge loss with margin 0: scores (B, 1) or (B, C), targets (B,) int64 -> shape ().
+
+    Two classes have one score, scores (B, 1): max(0, -s) for class 1, max(0, s) for class 0. Its gradient by the
+    weights of s = w x + b is -x or x for a sample on the wrong side, else 0, so a step of gradient descent on one
+    sample is the rule w += lr (y - prediction) x (Rosenblatt 1958). A score of 0 counts as wrong.
+
+    Args:
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
+    """
+
+    def __init__(self, class_weights: ClassWeights = None, class_counts: Sequence[int] = ()) -> None:
+        super().__init__(0.0, 1, class_weights, class_counts)

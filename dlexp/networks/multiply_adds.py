@@ -26,11 +26,21 @@ class Products:
 
     def __init__(self, counter: FlopCounterMode) -> None:
         self._counter = counter
+        self.outside = 0  # those of other libraries, which torch does not see
 
     @property
     def multiply_adds(self) -> int:
         """The number of multiply-adds; a product and its addition count once."""
-        return int(self._counter.get_total_flops()) // 2
+        return int(self._counter.get_total_flops()) // 2 + self.outside
+
+
+_counting: list[Products] = []
+
+
+def add_products(count: int) -> None:
+    """Add multiply-adds that another library than torch computes to the counts of this moment."""
+    for products in _counting:
+        products.outside += count
 
 
 @contextmanager
@@ -40,8 +50,10 @@ def counted_products() -> Iterator[Products]:
     torch.backends.mha.set_fastpath_enabled(False)  # it fuses a whole encoder layer
     try:
         with FlopCounterMode(display=False, custom_mapping={**_FLOPS, **_flops_of_torchvision()}) as counter:
-            yield Products(counter)
+            _counting.append(Products(counter))
+            yield _counting[-1]
     finally:
+        del _counting[-1:]
         torch.backends.mha.set_fastpath_enabled(was_fused)
 
 

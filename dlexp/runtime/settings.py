@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from dlexp.errors import ConfigError
 from dlexp.networks.arithmetic import Arithmetic
+from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import AUTO, Precision, choose_precision
 from dlexp.runtime.process import MachineSetting, available_cores, prepare_process
@@ -57,26 +59,31 @@ class NetworkFacts:
     plain       it has neither convolutions nor attention nor recurrence, only dense layers and layers between them
     work        parameters x samples in a batch: the multiplications of a forward pass of dense layers
     arithmetic  multiply-adds of a forward pass
+    in_numpy    it computes in NumPy
     """
 
     images: bool
     plain: bool
     work: int
     arithmetic: Arithmetic
+    in_numpy: bool = False
 
     @classmethod
     def of(cls, networks: nn.Module, batch_size: int, arithmetic: Arithmetic) -> NetworkFacts:
         """The properties of `networks` with batches of `batch_size` samples."""
         modules = list(networks.modules())
         convolutions = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
-        # Only networks of torch's own layers count as plain; custom layers may contain anything.
-        known = all(type(m).__module__.startswith(("torch.nn.modules", "torch.nn.parameter")) for m in modules)
+        # Only torch's own layers, or NumPy's in their place, count as plain; others may contain anything.
+        own = ("torch.nn.modules", "torch.nn.parameter")
+        known = all(type(m).__module__.startswith(own) or getattr(m, "computes_in_numpy", False) for m in modules)
+        in_numpy = computes_in_numpy(networks)
         complex_ = any(isinstance(module, (*_RECURRENT, *_ATTENTION)) for module in modules)
         return cls(
-            any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in modules),
+            not in_numpy and any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in modules),
             known and not convolutions and not complex_,
             sum(p.numel() for p in networks.parameters()) * batch_size,
             arithmetic,
+            in_numpy,
         )
 
 
@@ -147,6 +154,8 @@ def decide(
     """
     threads = _threads(wanted.threads, device, facts, cores)
     precision = choose_precision(wanted.precision, device, facts.arithmetic)
+    if facts.in_numpy and wanted.precision == AUTO:
+        precision = Precision("fp32", device.type, "the network computes in NumPy")
     channels_last = _channels_last(wanted.channels_last, facts)
     mode, compiled = _compile(wanted.compile, device)
     if mode is not None and wanted.checkpoint_activations:
@@ -194,6 +203,8 @@ def apply_settings(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict
     """
     spare_compiler()
     torch.set_num_threads(settings.threads)
+    if computes_in_numpy(networks):
+        threadpool_limits(settings.threads, user_api="blas")  # of NumPy, which has threads of its own
     kind = "tf32" if settings.tf32 else "ieee"
     cudnn: Any = torch.backends.cudnn  # torch's type annotations lack these attributes
     for products in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):

@@ -97,7 +97,7 @@ def _options_table(catalog: Catalog, group: str) -> str:
 
 def _keys_table(keys: Iterable[tuple[str, Field | None, str]]) -> str:
     rows = [
-        (f"`{key}`", field.rule if field else "", _quoted(default), field.help if field else "")
+        (f"`{key}`", field.rule if field else "", _quoted(default), field.description if field else "")
         for key, field, default in keys
     ]
     return _table(("key", "type and range", "default", "help"), rows)

@@ -40,6 +40,7 @@ WANTED = {
     *(f"MEM-{n:02}" for n in (*range(1, 8), 12)),
     *(f"EX-{n:02}" for n in range(5, 15)),
     *(f"APP-{n:02}" for n in (1, 4, 7, 8, 10, 11, 13, 14, 15, 19, 21, 22)),
+    *(f"NP-{n:02}" for n in (*range(1, 7), *range(17, 24))),
 }
 # Those that a reason may stand for: generated images, and what has no meaning here.
 REASONED = {

@@ -66,7 +66,7 @@ WITH_CHANCES = [(option, key) for option, key in KEYS if key in CHANCES]
 
 
 def test_the_models_with_dropout_are_known() -> None:
-    assert len(WITH_CHANCES) == 21
+    assert len(WITH_CHANCES) == 22
 
 
 @pytest.mark.parametrize(("option", "key"), WITH_CHANCES)

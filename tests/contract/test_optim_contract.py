@@ -39,7 +39,10 @@ FP32 = Precision("fp32", "cpu", "")
 SPEC = DataSpec(TableSpec(3), ValueSpec(("y",), (0.0,), (1.0,)))
 # Schedules that turn a momentum, and the optimizers that have none which may be turned.
 TURNING = ("cyclic", "onecycle")
-WITHOUT_MOMENTUM = {"adadelta", "adafactor", "adagrad", "lbfgs", "rmsprop", "schedule_free_adamw"}
+WITHOUT_MOMENTUM = {
+    *("adadelta", "adafactor", "adagrad", "lbfgs", "rmsprop", "schedule_free_adamw"),
+    *("numpy_sgd", "numpy_adagrad", "numpy_rmsprop"),
+}
 # Lengths in epochs that show within three of them.
 SHORT: dict[str, dict[str, Any]] = {
     "cosine_restarts": {"period": 1},

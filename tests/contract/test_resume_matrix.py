@@ -35,7 +35,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 15, "optim": 17, "scheduler": 13, "loss": 19, "regularization": 16}
+COUNTS = {"task": 15, "optim": 23, "scheduler": 13, "loss": 20, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
@@ -74,7 +74,7 @@ OF_TASK = {
     "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
 }
 OF_LOSS = {
-    **dict.fromkeys(("cross_entropy", "focal", "hinge", "kl", "multi_margin", "nll"), "classification"),
+    **dict.fromkeys(("cross_entropy", "focal", "hinge", "kl", "multi_margin", "nll", "perceptron"), "classification"),
     **dict.fromkeys(("bce", "focal_binary"), "two classes"),
     **dict.fromkeys(("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1"), "regression"),
     **dict.fromkeys(("arcface", "contrastive", "triplet"), "metric_learning"),
@@ -130,6 +130,7 @@ CASES: dict[str, tuple[str, ...]] = {
     **{f"task-{task}": (f"task={task}", *OF_TASK[task]) for task in options("task")},
     **{f"loss-{loss}": (f"loss={loss}", *OF_TASK[OF_LOSS[loss]]) for loss in options("loss") if loss != "none"},
     **{f"reg-{name}": (f"regularization={name}", *OF_REG.get(name, OF_TASK["classification"])) for name in REGULAR},
+    "numpy": ("model=numpy_mlp", "optim=numpy_adam", "regularization.ema.decay=0.9", *OF_TASK["classification"]),
     "bf16": ("trainer.precision=bf16", *OF_TASK["classification"]),
     "bf16-images": ("trainer.precision=bf16", *CNN),
     "augment-norm-dropout": CNN,
@@ -320,7 +321,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 17 + 12 + 15 + 18 + 7 + 15 + 2  # the last ones: data.balance
+    assert len(CASES) == 23 + 12 + 15 + 19 + 7 + 16 + 2  # the last ones: data.balance
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         alike = {"regularization": set(ALIKE), "loss": {"none"}}.get(group, set())  # none: for tasks from outside

@@ -14,6 +14,8 @@ from dlexp.errors import DlexpError
 # Kind, which is also the folder under outputs/ -> the file by which it is recognized.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 SWEEP_MARK = "jobs.json"
+_STUDY_FILES = ("study.json", "study.journal", "base.yaml")  # the first is there once a trial has ended
+_TRIALS = ("trials", "confirm")  # folders of a study
 SWEEP_STATES = "sweep.json"
 _MOST_DIGITS = 20
 
@@ -50,6 +52,13 @@ def check_sweep(folder: Path) -> None:
     for path in (jobs, states):
         if is_file(path):
             read_object(path)
+
+
+def study_of_trial(folder: Path) -> Path | None:
+    """The study of which a directory is a trial, or a trial repeated with another seed; None for other directories."""
+    parent = folder.resolve().parent
+    is_trial = parent.name in _TRIALS and any(is_file(parent.parent / name) for name in _STUDY_FILES)
+    return parent.parent if is_trial else None
 
 
 def runs_in(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dlexp.config.schema.names import PREFERS
 from dlexp.kinds import TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.text.quoting import setting
 
@@ -34,6 +35,14 @@ _MODELS = {
     ("series", "forecast"): ("gru", "tcn", "transformer_encoder", "mlp"),
     ("series", "tokens"): ("gru", "lstm", "tcn", "transformer_encoder"),
 }
+# Tasks of generative models, which compute their own losses: (task that the model prefers, kind of inputs) -> models.
+_GENERATIVE = {
+    ("adversarial", "tabular"): ("gan", "wgan_gp", "hinge_gan"),
+    ("series_reconstruction", "image"): ("autoencoder", "vae"),
+    ("series_reconstruction", "tabular"): ("autoencoder", "vae"),
+}
+_GENERATIVE_OF = {"series": ("lstm_autoencoder",)}  # of every other one of these tasks
+_WITHOUT_LOSS = ("adversarial", "diffusion", "likelihood", "reconstruction", "series_reconstruction", "vae")
 # Group and what it declares of the kinds of data that it is for.
 PARTS_OF_KINDS = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
 # (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
@@ -69,7 +78,21 @@ def rule_of_kinds(wanted: Sequence[str], given: str, data: str, group: str, aspe
     return f"requires {describe_kinds(wanted)}; data={data} has {describe_kind(given)}"
 
 
-def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], aspect: str) -> str:
+def preferred_task(tree: Mapping[str, Any], chosen: str) -> str:
+    """The task that the model is made for, `task=NAME` and its loss; "" where it names none, or the `chosen` one."""
+    found = _preferred(tree)
+    if found in ("", chosen):
+        return ""
+    return f"task={found} loss=none" if found in _WITHOUT_LOSS else f"task={found}"
+
+
+def _preferred(tree: Mapping[str, Any]) -> str:
+    return str((tree["model"].get(PREFERS) or {}).get("task") or "")
+
+
+def remedy_of_kinds(
+    tree: Mapping[str, Any], group: str, wanted: Sequence[str], aspect: str, chosen_task: str = ""
+) -> str:
     """Return components or data to use instead where one requires `wanted` and the data are others; "" for none.
 
     Args:
@@ -77,9 +100,12 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
         group: model, task or loss.
         wanted: The kinds that it requires.
         aspect: _inputs_ or _targets_: what these kinds are of.
+        chosen_task: The option of the task.
     """
     if group == "model":
         return _of_model(tree)
+    if made_for := preferred_task(tree, chosen_task):
+        return f"Use {made_for}"
     fitting = _fitting(tree, group, str(tree["data"].get(aspect)))
     inputs = kinds_of(tree["model"].get("_inputs_"))
     kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
@@ -92,15 +118,21 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
 def _of_model(tree: Mapping[str, Any]) -> str:
     """Models that fit the data, and data that fit the model, of each kind that it reads; "" for neither."""
     data, model = tree["data"], tree["model"]
-    fitting = [f"model={name}" for name in _MODELS.get((data.get("_inputs_"), data.get("_targets_")), ())]
-    if not fitting and data.get("_inputs_") in ("image", "tabular"):
-        fitting = ["model=mlp"]  # reads both, and puts out any number of values
+    fitting = [f"model={name}" for name in _of_data(_preferred(tree), data.get("_inputs_"), data.get("_targets_"))]
     learned = kinds_of(model.get("_targets_"))
     pairs = [(kind, target) for kind in kinds_of(model.get("_inputs_")) for target in learned or ("class", "forecast")]
     # The texts of an alignment have no beginning, which a model that puts out sequences needs.
     others = [_DATA[pair] for pair in pairs if pair in _DATA and pair != ("series", "tokens")]
     found = [_choices(fitting), f"other data, such as {_choices(others)}" if others else ""]
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
+
+
+def _of_data(task: str, inputs: Any, targets: Any) -> tuple[str, ...]:
+    """Models for data of these kinds that learn what a model of the task `task` learns; () for none."""
+    if task in _WITHOUT_LOSS:
+        return _GENERATIVE.get((task, inputs), _GENERATIVE_OF.get(inputs, ("gpt",) if targets == "next_tokens" else ()))
+    # mlp reads images and tables, and puts out any number of values.
+    return _MODELS.get((inputs, targets), ("mlp",) if inputs in ("image", "tabular") else ())
 
 
 def _choices(words: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from dlexp.config.check.data_keys import (
     split_problems,
     suspected_labels_problems,
 )
+from dlexp.config.check.effects import effect_problems
 from dlexp.config.check.fitting import PARTS_OF_KINDS, misfit, remedy_of_kinds, rule_of_kinds
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
@@ -57,7 +58,8 @@ def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalo
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
         problems = [*settle_metrics(tree, catalog)]
-        problems += [*_fits(tree, choices), *_combines(tree, choices, origins), *_routed(tree, choices, origins)]
+        problems += [*_fits(tree, choices), *_combines(tree, choices, origins)]
+        problems += [*effect_problems(tree, choices, catalog, origins), *_routed(tree, choices, origins)]
     if problems:  # an untrusted component alone is reported with the arguments of the others, when they are built
         raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     _make_paths_absolute(tree, rules(choices, catalog))
@@ -179,7 +181,9 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
         # A model has one problem, that of its inputs; task and loss have one remedy, which is given once.
         if given and (wanted := misfit(tree[group], group, aspect, given)) and (group != "model" or group not in said):
             rule = rule_of_kinds(wanted, given, str(choices.get("data")), group, aspect)
-            remedy = "" if group != "model" and aspect in said else remedy_of_kinds(tree, group, wanted, aspect)
+            told = group != "model" and aspect in said
+            task = str(choices.get("task"))
+            remedy = "" if told else remedy_of_kinds(tree, group, wanted, aspect, task)
             said |= {group} if group == "model" else {aspect}
             yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     # A loss for other targets than those of the data is reported above.

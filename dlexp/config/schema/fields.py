@@ -55,6 +55,7 @@ class Field:
         below: Exclusive upper bound.
         words: Strings that stand for a value found later, such as auto.
         or_one: Whether a single item is allowed instead of a list.
+        needs: Other key of the same section -> the values of it with which this key has an effect, () for all but null.
     """
 
     type: str
@@ -67,6 +68,7 @@ class Field:
     below: float | None = None
     words: tuple[str, ...] = ()
     or_one: bool = False
+    needs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any]) -> Field:
@@ -74,6 +76,7 @@ class Field:
         words = {"min": "minimum", "max": "maximum"}
         values = {words.get(key, key): value for key, value in entry.items()}
         values |= {key: tuple(values.get(key, ())) for key in ("choices", "words")}
+        values |= {"needs": {other: _allowed(wanted) for other, wanted in dict(values.get("needs") or {}).items()}}
         found = cls(**values)
         if found.type not in _WORDS:
             raise ValueError(f"unknown type {found.type!r}; available: {', '.join(_WORDS)}")
@@ -101,6 +104,15 @@ class Field:
         word = f", or {' or '.join(self.words)}" if self.words else ""
         one = ", or a single one" if self.or_one else ""
         return f"{_WORDS[self.type]}{each}{' ' + bounds if bounds else ''}{one}{word}{self._or_null}"
+
+    @property
+    def description(self) -> str:
+        """The help, and the values of other keys without which this one has no effect."""
+        named = [
+            f"without effect where {other} is {'not ' + ' or '.join(map(_show, wanted)) if wanted else 'null'}"
+            for other, wanted in self.needs.items()
+        ]
+        return "; ".join(filter(None, (self.help, *named)))
 
     @property
     def _or_null(self) -> str:
@@ -176,6 +188,15 @@ def inferred(value: object) -> Field | None:
         if isinstance(value, kinds):
             return Field(name)
     return None
+
+
+def _allowed(wanted: object) -> tuple[Any, ...]:
+    """The values of an entry of `needs`. Raises TypeError for anything but a list and `any`."""
+    if wanted == "any":
+        return ()
+    if not isinstance(wanted, list) or not wanted:
+        raise TypeError(f"needs must be {{KEY: [VALUE, ...]}} or {{KEY: any}}, got {wanted!r}")
+    return tuple(wanted)
 
 
 def _show(value: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from dlexp.data.splits.divided_groups import DividedGroups
 from dlexp.data.splitting import Rows
 from dlexp.errors import DataError
-from dlexp.findings import Finding, counted, finding
+from dlexp.findings import Finding, Severity, counted, finding
 from dlexp.text.quoting import setting
 
 _FEW = 50  # held-out samples, each of which changes a share by two percentage points
@@ -65,23 +66,34 @@ def divided(columns: Mapping[str, DividedGroups]) -> list[Finding]:
     return found
 
 
-def classes(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str], remedy: str) -> list[Finding]:
+def _of_missing(split: str, settings: Mapping[str, Any]) -> str:
+    """The remedy for a class that is missing from a split."""
+    if split == "train":
+        return "Add samples or drop the class."
+    own = [key for key in ("split_column", "time", f"{split}_path") if settings.get(key) not in (None, "")]
+    if own:
+        return f"Add samples of it to {split}: {setting(f'data.{own[0]}', settings[own[0]])} divides the splits."
+    if "split_seed" not in settings:
+        return f"Add samples of it to {split}."
+    return "If dlexp draws the split, set data.split_seed=1. Else add samples."
+
+
+def classes(
+    counts: Mapping[str, NDArray[np.int64]], names: Sequence[str], remedy: str, settings: Mapping[str, Any]
+) -> list[Finding]:
     """Findings for classes missing from a split, and for imbalanced classes in train.
 
-    counts  (K,) number of samples of each class, for each split
-    remedy  for imbalanced classes
+    counts    (K,) number of samples of each class, for each split
+    remedy    for imbalanced classes
+    settings  keys of data, which say what divides the splits
     """
     found = []
     for split, each in counts.items():
         missing = [names[number] for number in np.flatnonzero(each == 0).tolist()]
         if missing and each.sum():
             what = f"{counted(len(missing), 'class is', 'classes are')} missing from {split}"
-            remedy_here = (
-                "Add samples or drop the class." if split == "train" else "Set data.split_seed=1, or add samples."
-            )
-            found.append(
-                finding("error" if split == "train" else "warning", "missing class", what, missing, remedy_here)
-            )
+            severity: Severity = "error" if split == "train" else "warning"
+            found.append(finding(severity, "missing class", what, missing, _of_missing(split, settings)))
     train = counts["train"]
     if train.all() and len(train) and train.max() >= _RATHER_UNEVEN * train.min():
         most, least = int(train.argmax()), int(train.argmin())

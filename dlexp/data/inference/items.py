@@ -99,16 +99,17 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
     an evaluation. Long stretches of unusable items form separate groups.
     """
     waiting: list[InputItems] = []
+    enough = batch_size + (2 if batch_size > 1 else 1)  # for a batch, and for another one after it
     for part in items:
         waiting.append(part)
         good = sum(len(some.inputs) for some in waiting)
-        if good < batch_size + 2:
+        if good < enough:
             if good == 0 and sum(len(some.problems) for some in waiting) > batch_size:
                 yield concatenate(waiting)
                 waiting.clear()
             continue
         whole = concatenate(waiting)
-        while len(whole.inputs) >= batch_size + 2:
+        while len(whole.inputs) >= enough:
             group, whole = whole.cut(batch_size)
             yield group
         waiting = [whole]

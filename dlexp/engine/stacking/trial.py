@@ -16,6 +16,7 @@ from dlexp.engine.stacking.dropout import Draw, RecordedDraws
 from dlexp.engine.step import phase_seed
 from dlexp.errors import message_of
 from dlexp.networks.modes import kept_buffers
+from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.runtime.seed import kept_randomness, seed_step
 from dlexp.types import Batch, Sequences
 
@@ -47,6 +48,8 @@ def known_problem(update: Update) -> str:
     if list(state.networks) != ["model"]:
         own = ", ".join(name for name in state.networks if name != "model")
         return f"its task trains networks beside the model ({own})"
+    if computes_in_numpy(state.networks):
+        return "its network computes in NumPy, which does not see several networks as one"
     if any(traits.needs_closure for traits in state.traits.values()):
         return "its optimizer computes the gradient several times in an update"
     if state.scaler.is_enabled():

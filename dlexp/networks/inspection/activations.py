@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from dlexp.networks.inspection.outputs import layers_of
+from dlexp.networks.outside_torch import computes_in_numpy
 
 _PRODUCTS = frozenset({torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__, torch.lerp, Tensor.lerp})
 _CHANNELS_FIRST = frozenset({
@@ -24,6 +25,11 @@ _CHANNELS_FIRST = frozenset({
     F.batch_norm, F.instance_norm, F.group_norm,
 })  # fmt: skip
 _CHANNELS_LAST = frozenset({F.linear, F.layer_norm, F.rms_norm, F.embedding, torch.matmul, Tensor.matmul, torch.bmm})
+# Modules that compute an activation without torch's function: NumPy's in place of torch's.
+_FORMS: Mapping[type[nn.Module], Callable[..., Any]] = {
+    nn.ReLU: F.relu, nn.Sigmoid: torch.sigmoid, nn.Tanh: torch.tanh, nn.ELU: F.elu, nn.SiLU: F.silu,
+    nn.Softmax: F.softmax,
+}  # fmt: skip
 _RECENT = 8  # outputs among which the factors of a product are looked for
 
 
@@ -164,15 +170,28 @@ class _Watching(TorchFunctionMode):
             return func(*args, **named)
         kept = given if function is None else given.detach().clone() if self._slopes else given.clone()
         output = func(*args, **named)
+        self.note(func, kept, args[1:], named, output)
+        return output
+
+    def note(self, func: Callable[..., Any], kept: Tensor, more: Any, named: Mapping[str, Any], output: Any) -> None:
+        """Add a call of an activation.
+
+        Args:
+            func: The function of torch.
+            kept: Its input.
+            more: Its further arguments.
+            named: Its named arguments.
+            output: Its output.
+        """
+        function, over_classes = _FUNCTIONS.get(func), _OVER_CLASSES.get(func)
         if isinstance(output, Tensor) and output.shape == kept.shape:
-            slope = None if function is None else self._slope(function, kept, args[1:], named)
+            slope = None if function is None else self._slope(function, kept, more, named)
             name = over_classes or (function.name if function else "")
             unit = 1 if kept.dim() > 2 and self._channels_first else max(0, kept.dim() - 1)
             two_sided = function is not None and function.two_sided
             call = ActivationCall(self._place(name), name, self.before, kept, output, slope, unit, two_sided)
             self.calls.append(call)
             self._recent.append(call)
-        return output
 
     def note_end(self, output: Tensor) -> None:
         """Mark the call whose output `output` is, in its own shape or another one."""
@@ -238,6 +257,11 @@ def _hooks(mode: _Watching, name: str, is_weighted: bool) -> tuple[Callable[...,
         mode.running.append(name)
 
     def leaves(module: nn.Module, given: Any, output: Any) -> None:
+        if computes_in_numpy(module) and name in mode.leaves and mode.depth:
+            form = next((form for kind, form in _FORMS.items() if isinstance(module, kind)), None)
+            if form is not None:
+                more = (module.alpha,) if isinstance(module, nn.ELU) else ()
+                mode.note(form, given[0].detach().clone(), more, {}, output)
         if name in mode.running:
             del mode.running[len(mode.running) - 1 - mode.running[::-1].index(name) :]
         if is_weighted:

@@ -48,7 +48,7 @@ caption { text-align: left; color: var(--dim); padding: .2rem 0; }
 caption span { display: inline-block; max-width: calc(100vw - 2rem); max-width: 100cqi; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
-td.number, td.number span { white-space: nowrap; }
+td.number, td.number span, th span { white-space: nowrap; }
 thead th { background: var(--soft); }
 th button { all: unset; cursor: pointer; font: inherit; }
 th button:focus-visible { outline: 2px solid var(--link); }
@@ -99,6 +99,7 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 """
 
 
+_WORD = re.compile(r"[A-Za-z0-9_/]{10,20}")  # one that is not broken
 _WORDS = re.compile(r"[A-Za-z0-9_/]{15,}")  # the name of a metric that is long
 _GIF = b"GIF8"
 _PNG, _BROAD = b"\x89PNG", 1800  # pixels; wider figures are not shrunk to the width of the page
@@ -262,7 +263,7 @@ def _cell(value: object, kind: str, is_name: bool) -> str:
 def _breakable(text: str) -> str:
     """A name as HTML; a long one of several words, such as average_precision_weighted, breaks between them."""
     parts = re.split(r"(?<=[_/])(?=\w)", text) if _WORDS.fullmatch(text) else [text]
-    return "<wbr>".join(map(_html, parts))
+    return "<wbr>".join(f"<span>{_html(part)}</span>" if _WORD.fullmatch(part) else _html(part) for part in parts)
 
 
 def _parted(text: str) -> str:

@@ -173,7 +173,7 @@ def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
         number = bundle.spec.num_outputs
         counts = {name: np.bincount(tensor_of(splits[name].targets).numpy(), minlength=number) for name in SPLITS}
         remedy = balance_remedy(config.loss.arguments, config.balance) or "trainer.monitor=val/balanced_accuracy"
-        found += checked_splits.classes(counts, bundle.spec.targets.names, remedy)
+        found += checked_splits.classes(counts, bundle.spec.targets.names, remedy, config.data.arguments)
     return found
 
 

@@ -24,6 +24,7 @@ from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.inference.items import joined_inputs
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.kinds import describe_kind
+from dlexp.models.scratch.bridge import in_torch
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
 from dlexp.sequence_specs import ForecastSpec, SeriesSpec, TokenSpec, TokenTargetSpec
@@ -115,7 +116,7 @@ def export_run(
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, as_tensor(batches[1]))
     # Exporters trace with autograd, which does not accept inference tensors.
-    made = make(network, copied(_traced(stored, batches[1])))
+    made = make(in_torch(network), copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.assemble.numpy_networks import device_of
 from dlexp.assemble.training import prepare_training
 from dlexp.config.saved import load_plain
 from dlexp.config.schema.run import RunConfig
@@ -23,7 +24,6 @@ from dlexp.engine.loop import fit
 from dlexp.engine.profiling.instrumentation import FirstBatches, LimitedBatches
 from dlexp.engine.profiling.probes import Clock
 from dlexp.errors import ConfigError, Diverged, DlexpError
-from dlexp.runtime.device import select_device
 from dlexp.runtime.memory_budget import bound_allocations, peak, room
 from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.runtime.signals import NeverStop
@@ -51,7 +51,7 @@ def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dic
         given: The limit in bytes, None for the memory of this machine.
     """
     try:
-        device = select_device(config.trainer.device)
+        device = device_of(config)
         limit, bound = (given, "the limit given") if given is not None else room(device)
         if device.type == "cpu":
             bound_allocations(limit)

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.assemble.numpy_networks import device_of
 from dlexp.config.check.batch_size import is_auto
 from dlexp.config.saved import plain_config
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, OutOfMemory, Problem
-from dlexp.runtime.device import select_device
 from dlexp.workflows.reporter import Reporter
 
 FILE = "batch_size.json"
@@ -80,7 +80,7 @@ def resolve_batch_size(
     """
     if not is_auto(config.tree):
         return config, None
-    device, effective = select_device(config.trainer.device), _effective(config)
+    device, effective = device_of(config), _effective(config)
     if device.type not in ("cpu", "cuda"):
         rule = f"is not supported on {device}, whose free memory is unknown"
         raise ConfigError.one("data.batch_size", "auto", rule, "Set data.batch_size to a number.", code="not-supported")

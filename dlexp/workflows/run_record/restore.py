@@ -14,6 +14,7 @@ from dlexp.artifacts.files.format_number import refuse_other_run_format
 from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.artifacts.runs.run_tree import study_of_trial
 from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
@@ -24,6 +25,7 @@ from dlexp.data.preprocess import Preprocess
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.specs import ValueSpec
+from dlexp.text.quoting import command
 from dlexp.types import Batch, Field
 from dlexp.workflows.run_record.data import describe_data, preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
@@ -129,9 +131,12 @@ def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> N
 
 
 def without_checkpoint(run: RunDir, checkpoint: str) -> DlexpError:
-    """The error for a run that has finished no epoch, and what to do about it in the state of that run."""
+    """The error for a trial, or a run that has finished no epoch, and what to do about it in the state of that run."""
     state = run.status().state
-    if state == "running" and run.is_locked():
+    if study_of_trial(run.path) is not None:
+        rule = "is a trial of a study, which keeps no weights"
+        remedy = f"Train it as a run of its own: {command('train', '--from', run.path)}"
+    elif state == "running" and run.is_locked():
         rule, remedy = f"has no {checkpoint} checkpoint yet", "Wait until it has finished an epoch."
     else:
         rule, remedy = f"({state}) has no {checkpoint} checkpoint", "Use a run that has finished an epoch."

@@ -15,7 +15,7 @@ import numpy as np
 from dlexp.artifacts.files.writing import write_bytes, write_csv, write_json
 from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.sample.own_units import Array, OwnUnits
-from dlexp.workflows.sample.pictures import BESIDE, most_shown, sample_picture
+from dlexp.workflows.sample.pictures import BESIDE, most_shown, picture_problem, sample_picture
 from dlexp.workflows.sample.plan import SamplePlan
 
 SCHEMA = 1  # of the JSON file
@@ -39,13 +39,14 @@ def write_samples(
         np.save(buffer, shaped(values, plan))
         write_bytes(folder / f"{name}.npy", buffer.getvalue())
         files["samples"] = f"{name}.npy"
-    shown = min(len(values), most_shown(plan))
+    shown, problem = min(len(values), most_shown(plan)), picture_problem(units)
     found = {
         "schema": SCHEMA,
         **content,
         **plan.facts,
         **_array_facts(units, shaped(values, plan)),
         **({"shown": shown} if draw is not None and shown < len(values) and not units.is_table else {}),
+        **({"no_picture": problem} if problem else {}),
         "folder": str(folder),
         "files": files,
         **pictures.facts(),

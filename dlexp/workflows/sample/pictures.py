@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.specs import ImageSpec
 from dlexp.workflows.sample.own_units import Array, OwnUnits
 from dlexp.workflows.sample.plan import SamplePlan
 from dlexp.workflows.sample.request import MOST_TILES
@@ -43,6 +44,17 @@ def has_picture(units: OwnUnits) -> bool:
     if units.is_table:
         return len(units.limits()) > 1
     return len(shape) == 3 and units.shares(np.zeros((1, *shape))) is not None
+
+
+def picture_problem(units: OwnUnits) -> str:
+    """Why samples of this data have no picture, "" where they have one."""
+    if has_picture(units):
+        return ""
+    if units.is_table:
+        return "no picture: it shows two columns of numbers, and the table has " + ("one" if units.limits() else "none")
+    if isinstance(units.spec.inputs, ImageSpec):
+        return f"no picture: images of {units.spec.inputs.channels} channels are not drawn, those of 1 or 3 are"
+    return "no picture: only images and tables are drawn"
 
 
 def most_shown(plan: SamplePlan) -> int:

@@ -24,7 +24,7 @@ from dlexp.tasks.generative.base import Encodes, GenerativeTask, Sampling
 from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.sample.maker import BATCH, SampleMaker
 from dlexp.workflows.sample.own_units import OwnUnits
-from dlexp.workflows.sample.pictures import has_picture, sample_picture
+from dlexp.workflows.sample.pictures import has_picture, picture_problem, sample_picture
 from dlexp.workflows.sample.plan import SamplePlan, plan_of, reconstructions
 from dlexp.workflows.sample.request import SampleRequest
 from dlexp.workflows.split_rows import samples_at
@@ -69,7 +69,7 @@ def check_sample_pictures(experiment: Experiment) -> bool:
     elif task.noise_shape(dict(experiment.networks.items())) is None and not isinstance(task, Encodes):
         rule = f"task={option} neither makes samples nor reconstructs"
     elif not has_picture(_units(experiment)):
-        rule = f"samples of data={experiment.config.data.option} have no picture"
+        rule = f"samples of data={experiment.config.data.option} have {picture_problem(_units(experiment))}"
     if rule and every:
         rule = f"has no effect: {rule}"
         raise ConfigError.one("trainer.sample_every", every, rule, "Remove it.", code="no-effect")

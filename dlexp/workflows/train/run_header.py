@@ -23,7 +23,8 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
     texts = {
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
         "task": experiment.interpretation,
-        "data": f"{config.data_title}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
+        "data": f"{config.data_title}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test"
+        + _range(experiment),
         "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
         "machine": f"{facts['device']}, {values}",
         "reasons": reasons,
@@ -40,3 +41,9 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
             texts["resumed"] += f"; best so far: epoch {state.best.epoch}, {config.monitor} {best}"
     title = f"{config.model.option} on {config.data_name}"
     return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)
+
+
+def _range(experiment: Experiment) -> str:
+    """The range in which the network reads and makes pixels, "" where they are normalized, or are no pixels."""
+    found = getattr(experiment.bundle.spec.inputs, "value_range", None)
+    return f", pixels from {found[0]:g} to {found[1]:g}" if found else ""

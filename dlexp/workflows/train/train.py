@@ -16,6 +16,7 @@ from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import OF_AN_END, read_run_file
+from dlexp.artifacts.runs.run_tree import study_of_trial
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training, recovery_hooks
 from dlexp.config.derive import Change
@@ -27,7 +28,7 @@ from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course,
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step
-from dlexp.errors import Diverged, Interrupted
+from dlexp.errors import ConfigError, Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
@@ -155,6 +156,7 @@ def resuming(
     """The course of `resume` of the run in `request.run_dir`; `on_ready` is called before the first update."""
     assert request.run_dir is not None
     run, trusted, bundle = RunDir(request.run_dir), request.trusted, request.bundle
+    _refuse_trial(run)
     with run.lock():
         say = _both(MetricsLog(run.path).say, reporter.say)
         saved = CheckpointStore(run / "checkpoints", say).load_last()
@@ -176,6 +178,13 @@ def resuming(
         run.list_elsewhere(reporter.say)
         on_ready(experiment, run)
         return (yield from _run(run, experiment, setup, reporter, stop, saved, request.together))
+
+
+def _refuse_trial(run: RunDir) -> None:
+    """Raise ConfigError for a trial, which its study trains, and whose result would no longer be that of the study."""
+    if study_of_trial(run.path) is not None:
+        rule, remedy = "is a trial of a study", f"Train it as a run of its own: {command('train', '--from', run.path)}"
+        raise ConfigError.one("--resume", str(run.path), rule, remedy, code="incompatible-run")
 
 
 def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:

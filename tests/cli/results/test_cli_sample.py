@@ -139,6 +139,25 @@ def test_rows_of_a_table_come_in_their_own_units() -> None:
     assert np.allclose(originals["b"], 2 * originals["a"], atol=1e-3)
 
 
+def test_samples_without_a_picture_say_why(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "\n".join(f"{n / 7:.3f},{'red' if n % 2 else 'blue'}" for n in range(60))
+    Path("one.csv").write_text(f"a,color\n{rows}\n")
+    tiny = ("model.hidden=[4]", "model.latent=2", "trainer.epochs=1", "-q", "-o", "one")
+    dlexp("train", "model=vae", "data=csv", "data.path=one.csv", "data.target=color", *tiny)
+    capsys.readouterr()
+    dlexp("sample", "one", "-n", "3")
+    out = capsys.readouterr().out
+    assert "no picture" in out and "the table has one" in out
+    dlexp("sample", "one", "-n", "3", "--json")
+    content = json.loads(capsys.readouterr().out)
+    assert "two columns" in content["no_picture"] and list(content["files"]) == ["samples"]
+    line = ("train", "--from", "one", "trainer.sample_every=1", "-o", "other")
+    error = line_refused(capsys, *line, code="no-effect", where="trainer.sample_every")
+    assert "two columns" in error["problems"][0]["rule"]
+    dlexp("sample", "table", "-n", "3", *TRUST, "--json")
+    assert "no_picture" not in json.loads(capsys.readouterr().out)
+
+
 def test_samples_need_no_data_and_reconstructions_do(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     Path("t.csv").rename("elsewhere.csv")
@@ -253,6 +272,24 @@ def test_samples_in_python() -> None:
     with pytest.raises(package.ConfigError) as raised:
         run.sample(between=["3", "7"])
     assert "interpolate=8" in str(raised.value)
+
+
+def test_an_evaluation_in_python_takes_steps_and_guidance() -> None:
+    run = package.load("painter", trust=["outside"])
+    found = run.evaluate(split="val", samples=500, steps=2, guidance=2.0)
+    assert {name: found.report["generated"][name] for name in ("samples", "steps", "guidance")} == {
+        "samples": 500,
+        "steps": 2,
+        "guidance": 2.0,
+    }
+    with pytest.raises(package.ConfigError) as raised:
+        package.load("coder", trust=["outside"]).evaluate(split="val", steps=2, guidance=2.0)
+    assert [problem.code for problem in raised.value.problems] == ["no-effect", "no-effect"]
+
+
+def test_the_beginning_of_a_run_says_the_range_of_its_pixels() -> None:
+    assert "pixels from 0 to 1" in Path("painter/train.log").read_text()
+    assert "pixels" not in Path("table/train.log").read_text()
 
 
 def test_pixels_of_a_picture_are_squares() -> None:

@@ -90,8 +90,12 @@ def test_run_of_images(window: Browser) -> None:
 
 def test_run_of_a_generative_model(window: Browser) -> None:
     run("train -q model=vae data=iris model.hidden=[8] model.latent=2 trainer.epochs=2 --run-dir one", "sample one -q")
-    run("report one")
+    run("evaluate one --samples 0 -q", "report one")
     assert_readable(window, Path("one/report.html"))
+    window.resize(390, "light")
+    names = "[...document.querySelectorAll('tbody th span')].map(e => [e.textContent, e.getClientRects().length])"
+    lines = dict(window.value(names))
+    assert lines["reconstruction"] == 1 and set(lines.values()) == {1}  # no word is broken
     script = "document.querySelectorAll('section img[src^=\"data:image/gif\"]').length"
     assert window.value(script) == 1
 

@@ -117,6 +117,17 @@ def test_trial_0_is_the_configuration_as_written(finished: Path) -> None:
     assert content(finished)["baseline"] == float(rows(finished)[0]["value"])
 
 
+def test_a_trial_is_not_resumed_but_can_be_trained_as_a_run(finished: Path) -> None:
+    trial = study_of(finished) / "trials" / "0000"
+    before = {path.name: path.read_bytes() for path in trial.iterdir() if path.is_file()}
+    env = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
+    for words, code in ((("train", "--resume", str(trial)), 2), (("evaluate", str(trial)), 1)):
+        process = prefork.Process(words, cwd=finished, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=240)
+        assert process.returncode == code and "a trial of a study" in err and "dlexp train --from" in err, err
+    assert {path.name: path.read_bytes() for path in trial.iterdir() if path.is_file()} == before
+
+
 def test_the_winner_is_confirmed_on_fresh_seeds_or_nothing_is_claimed(finished: Path) -> None:
     verdict = content(finished)["confirmation"]
     if content(finished)["best"]["trial"] == 0:

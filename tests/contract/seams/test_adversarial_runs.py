@@ -86,4 +86,4 @@ def test_a_model_of_another_task_is_refused() -> None:
     words = ["model=gan", "data=ring", "task=classification", "data.num_samples=200"]
     with pytest.raises(ConfigError) as refused:
         assemble(load(words, Catalog()))
-    assert refused.value.problems[0].remedy == "Set task=adversarial"
+    assert refused.value.problems[0].remedy == "Use task=adversarial loss=none"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from outside_package import own_catalog
 
+from dlexp.config import compose as composing
 from dlexp.config.compose import load
 from dlexp.config.derive import repeat, resumed_config
 from dlexp.config.explain import sources
@@ -116,3 +117,16 @@ def test_a_printed_configuration_composes_itself(catalog: Catalog, tmp_path: Pat
     (tmp_path / "my.yaml").write_text(to_yaml(config))
     again = load(with_files([tmp_path / "my.yaml"], [], catalog), catalog)
     assert again.tree == config.tree and again.choices == config.choices
+
+
+@pytest.mark.parametrize("words", [["experiment=short"], ["model=gan"], ["experiment=short", "model=gan"], ["seed=1"]])
+def test_a_configuration_is_composed_once(catalog: Catalog, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    calls, compose = [], composing.compose
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return compose(*given)
+
+    monkeypatch.setattr(composing, "compose", counted)
+    load(words, catalog)
+    assert len(calls) == 1

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlexp.cli import completion
 from dlexp.cli import options as given
 from dlexp.cli.argv import CommonOptions, common_options
 from dlexp.cli.fast_typer import PlainGroup
@@ -27,7 +26,6 @@ data = typer.Typer(
     help="Preview, fingerprint and check data before training on it.",
 )
 
-Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
 Count = Annotated[int, typer.Option("--count", help="number of samples to show, at most 400")]
 Epoch = Annotated[int, typer.Option("--epoch", help="epoch whose order and augmentation are shown, from 1")]
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="directory for check.json and check.png")]
@@ -37,7 +35,7 @@ Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="PNG file to wr
 @data.command()
 def preview(
     overrides: given.Overrides = None,
-    split: Split = "train",
+    split: given.Split = "train",
     count: Count = 32,
     epoch: Epoch = 1,
     out: Out = Path("preview.png"),

@@ -25,7 +25,6 @@ Data = Annotated[bool, typer.Option("--data", help="draw classes, targets and in
 Functions = Annotated[
     bool, typer.Option("--activation-functions", help="draw all options of model.activation; takes no run")
 ]
-Split = Annotated[str, typer.Option("--split", help="split of the samples: train, val or test")]
 Sample = Annotated[int, typer.Option("--sample", help="sample of --features: its position in the split, from 0")]
 Samples = Annotated[int, typer.Option("--samples", help="at most this many samples, evenly spaced")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="PNG file of --activation-functions")]
@@ -41,7 +40,7 @@ def inspect(
     embeddings: Embeddings = False,
     data: Data = False,
     activation_functions: Functions = False,
-    split: Split = "val",
+    split: given.Split = "val",
     sample: Sample = 0,
     samples: Samples = 1000,
     checkpoint: given.Checkpoint = "best",

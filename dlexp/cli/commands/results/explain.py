@@ -13,7 +13,7 @@ def explain_run(
     run: given.Run = "latest",
     words: given.RowsToExplain = None,
     method: given.ExplainMethod = "occlusion",
-    split: given.ExplainSplit = "val",
+    split: given.Split = "val",
     checkpoint: given.Checkpoint = "best",
     target: given.ExplainTarget = "predicted",
     baseline: given.ExplainBaseline = "mean",

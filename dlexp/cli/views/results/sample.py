@@ -52,6 +52,8 @@ def show(content: Mapping[str, Any], quiet: bool = False) -> None:
             out.print(f"[yellow]changed since training[/]: {escape(change['path'])}: {escape(f'{before} -> {after}')}")
         if "shown" in content:
             out.print(f"the picture shows the first {content['shown']:,}; the array has all of them")
+        if "no_picture" in content:
+            out.print(content["no_picture"])
         out.print()
     undrawn(content)
     for label, name in content["files"].items():

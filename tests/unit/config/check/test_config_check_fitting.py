@@ -93,6 +93,26 @@ SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
         ("data=topics model=vit", "model", f"Use {TEXTS}, or other data, such as data=digits"),
         ("data=sunspots model=simple_cnn", "model", f"Use {SERIES}, or other data, such as data=digits"),
         ("data=sunspots model=transformer", "model", f"Use {SERIES}, or other data, such as data=reverse"),
+        (
+            "data=iris model=dcgan",
+            "model",
+            "Use model=gan, model=wgan_gp or model=hinge_gan, or other data, such as data=digits",
+        ),
+        (
+            "data=sunspots model=vae",
+            "model",
+            "Use model=lstm_autoencoder, or other data, such as data=digits or data=breast_cancer",
+        ),
+        (
+            "data=digits model=lstm_autoencoder",
+            "model",
+            "Use model=autoencoder or model=vae, or other data, such as data=sunspots",
+        ),
+        (
+            "data=topics model=flow",
+            "model",
+            "Use model=gpt, or other data, such as data=digits or data=breast_cancer",
+        ),
     ],
 )
 def test_what_does_not_fit_is_answered_with_all_parts_that_do(words: str, where: str, remedy: str) -> None:
@@ -130,6 +150,18 @@ def test_a_remedy_of_task_and_loss_is_given_once() -> None:
     problems = problems_of("data=iris", "task=regression")
     assert [problem.where for problem in problems] == ["task", "loss"]
     assert [bool(problem.remedy) for problem in problems] == [True, False]
+
+
+@pytest.mark.parametrize("words", ["model=gan data=digits task=regression", "model=vae data=iris task=forecasting"])
+@pytest.mark.parametrize("loss", [[], ["loss=mse"]])
+def test_a_model_made_for_a_task_is_answered_with_that_task_and_the_remedy_is_enough(
+    words: str, loss: list[str]
+) -> None:
+    problems = problems_of(*words.split(), *loss)
+    assert problems[0].where == "task" and not any(problem.remedy for problem in problems[1:])
+    settings = re.findall(r"\b(?:task|loss)=\w+", problems[0].remedy)
+    config = load([*words.split()[:2], *settings], Catalog())
+    assert config.task.option in ("adversarial", "vae") and config.loss.option == "none"
 
 
 def test_a_table_is_offered_another_reading_of_its_target(folder: Path) -> None:

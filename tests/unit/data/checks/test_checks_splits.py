@@ -34,13 +34,23 @@ def test_an_empty_split_is_refused_and_a_small_one_a_note() -> None:
 
 def test_classes_that_lack_and_classes_that_are_rare() -> None:
     even = {"train": rows(20, 21), "val": rows(3, 2), "test": rows(4, 4)}
-    assert classes(even, ("a", "b"), "x=1") == []
-    (lacking,) = classes({**even, "val": rows(3, 0)}, ("a", "b"), "x=1")
+    assert classes(even, ("a", "b"), "x=1", {}) == []
+    (lacking,) = classes({**even, "val": rows(3, 0)}, ("a", "b"), "x=1", {})
     assert (lacking.severity, lacking.where) == ("warning", ("b",))
-    (error,) = classes({**even, "train": rows(0, 20)}, ("a", "b"), "x=1")
+    for settings, remedy in (
+        ({"split_seed": 0}, "data.split_seed=1"),
+        ({"split_seed": 0, "split_column": "fold"}, "data.split_column=fold divides"),
+        ({"split_seed": 0, "val_path": "val.csv"}, "data.val_path=val.csv divides"),
+        ({"split_seed": 0, "test_path": "test.csv"}, "data.split_seed=1"),
+        ({}, "Add samples of it to val"),
+    ):
+        (lacking,) = classes({**even, "val": rows(3, 0)}, ("a", "b"), "x=1", settings)
+        assert remedy in lacking.remedy
+        assert ("split_seed" in lacking.remedy) == ("split_seed" in remedy)
+    (error,) = classes({**even, "train": rows(0, 20)}, ("a", "b"), "x=1", {})
     assert (error.severity, error.where) == ("error", ("a",))
     for learned, severity in ((rows(10, 29), None), (rows(10, 30), "note"), (rows(10, 100), "warning")):
-        found = classes({**even, "train": learned}, ("a", "b"), "x=1")
+        found = classes({**even, "train": learned}, ("a", "b"), "x=1", {})
         assert [one.severity for one in found] == ([severity] if severity else [])
     assert found[0].where == ("a: 10", "b: 100")
     assert found[0].remedy == "x=1"

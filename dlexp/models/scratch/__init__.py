@@ -1,0 +1,1 @@
+"""Networks that compute in NumPy, made to be trained like any other."""
