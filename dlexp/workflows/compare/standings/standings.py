@@ -30,6 +30,7 @@ LEVEL = 0.95
 _MOST_PAIRED = 50  # configurations; more have over a thousand pairs, whose simultaneous intervals say nothing
 _OTHER_DATA = "the configurations have different data, whose values are not compared"
 _FINISHED = "finished"
+_MOST_ITEMS = 3  # equal ones of a list that a label has one by one
 _SEED = "seed"
 
 
@@ -183,6 +184,7 @@ def _cells(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, 
 
 def _label(keys: Sequence[str], values: Sequence[str]) -> str:
     """The values of the keys: alone for one key, options by their name, others with the last part of their key."""
+    values = [_repeated(value) for value in values]
     if len(keys) == 1:
         return values[0]
     words = [
@@ -191,6 +193,14 @@ def _label(keys: Sequence[str], values: Sequence[str]) -> str:
         if value
     ]
     return " ".join(words) or "all"
+
+
+def _repeated(value: str) -> str:
+    """A list of more than three equal items as `16 x [64]`, any other value as it is."""
+    items = value.removeprefix("[").removesuffix("]").split(",")
+    is_list = value.startswith("[") and value.endswith("]") and "[" not in value[1:]
+    equal = {item.strip() for item in items}
+    return f"{len(items)} x [{equal.pop()}]" if is_list and len(items) > _MOST_ITEMS and len(equal) == 1 else value
 
 
 def _answer(cells: Sequence[_Cell], folder: Path) -> tuple[ComparedPairs, list[str]]:

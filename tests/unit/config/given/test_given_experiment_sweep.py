@@ -12,6 +12,7 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import CaseWord
 from dlexp.config.given.experiment_sweep import axes_of, refuse_among_others, with_sweep_of_experiment
+from dlexp.config.schema.run import RunConfig
 from dlexp.config.sweep import SweepJob, sweep_jobs
 from dlexp.errors import ConfigError
 
@@ -120,12 +121,21 @@ def test_the_sweeps_that_come_with_dlexp_were_seen() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_every_job_of_a_built_in_sweep_composes_and_has_several_seeds(name: str) -> None:
-    words = with_sweep_of_experiment((f"experiment={name}",), Catalog()).words
-    axes = [word for word in axes_of(name, Catalog()) if not word.startswith("seed=")]
-    assert len(axes) == 1
-    few = tuple("seed=0" if word.startswith("seed=") else word for word in words)
-    jobs = sweep_jobs(few, Catalog(), lambda own: load(own, Catalog()))
-    assert len(jobs) >= 3
-    assert all(job.config.trainer.test for job in jobs)
-    assert any(word.startswith("seed=range(") for word in words)
+def test_a_built_in_sweep_composes_at_both_ends_and_has_several_seeds(name: str) -> None:
+    known, by_key = Catalog(), {word.partition("=")[0]: word for word in axes_of(name, Catalog())}
+    assert by_key.pop("seed").startswith("seed=range(")
+    ((key, axis),) = by_key.items()
+    line = with_sweep_of_experiment((f"experiment={name}", "seed=0"), known).words
+    made: list[tuple[str, ...]] = []
+    with pytest.raises(ConfigError):  # nothing is composed: only the words of all jobs
+        sweep_jobs(line, known, lambda own: _kept(own, made))
+    assert len(made) >= 3
+    if key in known.groups:
+        assert set(axis.partition("=")[2].split(",")) <= set(known.options(key))
+    for own in (made[0], made[-1]):
+        assert load(own, known).trainer.test
+
+
+def _kept(own: tuple[str, ...], made: list[tuple[str, ...]]) -> RunConfig:
+    made.append(own)
+    raise ConfigError.one("seed", "", "not composed", code="not-supported")

@@ -147,6 +147,11 @@ def test_nothing_is_compared_before_two_jobs_have_finished(work: Path) -> None:
     assert standings_of(sweep(work, {"sgd": [0.6], "adam": [None]})) is None
 
 
+def test_a_long_list_of_equal_items_is_short_in_a_label(work: Path) -> None:
+    found = standings(sweep(work, {"[64,64,64,64]": [0.6], "[64,32,64,64]": [0.7]}, key="model.hidden"))
+    assert [row.label for row in found.rows] == ["4 x [64]", "[64,32,64,64]"]
+
+
 def test_one_configuration_has_its_mean(work: Path) -> None:
     found = standings(sweep(work, {"sgd": [0.6, 0.7]}, evaluated=False))
     assert answer(found).startswith("One configuration was trained: val loss 0.65 (")
