@@ -62,6 +62,9 @@ def with_sweep_of_experiment(words: Sequence[str], catalog: Catalog, replaced: S
     if picked and any(isinstance(word, CaseWord) for word in axes):
         axes = [_picked(picked[-1], word) if isinstance(word, CaseWord) else word for word in axes]
         own = [word for word in words if word not in picked]
+    elif picked and not any(isinstance(word, CaseWord) for word in words):
+        remedy = f"Remove {picked[-1]}; dlexp train --dry-run lists the jobs of an experiment."
+        raise ConfigError.one(CASES, picked[-1].partition("=")[2], "this line has no cases", remedy, code="no-effect")
     last = {key_of(word) for word in own}
     axes = [word for word in axes if key_of(word) not in last]
     several = [word for word in axes if not isinstance(word, CaseWord) or len(word.cases) > 1]

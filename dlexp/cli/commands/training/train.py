@@ -99,7 +99,8 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
 
 def _with_experiment(arguments: TrainArguments, catalog: Catalog) -> TrainArguments:
     """The arguments with the sweep of their experiment, which needs no -m; the same ones without one."""
-    if arguments.resume is not None or not any(word.startswith("experiment=") for word in arguments.overrides):
+    chooses = any(word.startswith(("experiment=", "cases=")) for word in arguments.overrides)
+    if arguments.resume is not None or not chooses:
         return arguments
     from dlexp.config.given.experiment_sweep import refuse_among_others, with_sweep_of_experiment
 

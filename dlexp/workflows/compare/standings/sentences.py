@@ -143,4 +143,4 @@ def _listed(names: Sequence[str]) -> str:
 
 def _plain(value: float) -> str:
     """A difference with three digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.3g}"  # no -0

@@ -23,7 +23,8 @@ CASES = (
 
 
 def catalog(folder: Path, **files: str) -> Catalog:
-    return own_catalog(folder, {f"experiment/{name}.yaml": text for name, text in files.items()})
+    found: Catalog = own_catalog(folder, {f"experiment/{name}.yaml": text for name, text in files.items()})
+    return found
 
 
 def jobs_of(words: tuple[str, ...], known: Catalog) -> tuple[SweepJob, ...]:
@@ -84,6 +85,9 @@ def test_an_unknown_case_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         with_sweep_of_experiment(("experiment=cases", "cases=plane"), known)
     refused(error.value, "unknown-value", "cases", "Did you mean plain?")
+    with pytest.raises(ConfigError) as error:
+        with_sweep_of_experiment(("experiment=diabetes_mlp", "cases=plain"), known)
+    refused(error.value, "no-effect", "cases", "Remove cases=plain")
 
 
 @pytest.mark.parametrize(
