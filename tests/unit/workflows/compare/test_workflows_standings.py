@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def sweep(
     same: bool = False,
 ) -> Path:
     """A sweep over `key`: the test accuracy of each seed, or its validation loss; None for a failed job."""
-    jobs = []
+    jobs: list[dict[str, Any]] = []
     for label, values in planted.items():
         for seed, value in enumerate(values):
             number, run = len(jobs), f"{len(jobs):03d}-mlp-digits"
@@ -88,7 +89,8 @@ def test_the_interval_of_a_mean_is_students_and_that_of_a_difference_is_simultan
         low, high = stats.t.interval(0.95, 2, np.mean(row.values), stats.sem(row.values))
         assert (row.low, row.high) == pytest.approx((low, min(1.0, high)))
         assert row.spread is not None
-        assert (row.spread.mean, row.spread.n) == (pytest.approx(np.mean(row.values)), 3)
+        assert row.spread.mean == pytest.approx(np.mean(row.values))
+        assert row.spread.n == 3
     assert any("3 intervals are simultaneous" in note for note in found.notes)
 
 
@@ -133,7 +135,12 @@ def test_one_seed_without_predictions_has_no_verdict(work: Path) -> None:
 
 
 def test_a_failed_job_is_named_and_a_configuration_of_one_seed_is_not_compared(work: Path) -> None:
-    planted = {"sgd": [0.6, 0.6, 0.6], "adam": [0.9, 0.9, 0.9], "lion": [None, None, None], "lamb": [0.8, None, None]}
+    planted: dict[str, list[float | None]] = {
+        "sgd": [0.6, 0.6, 0.6],
+        "adam": [0.9, 0.9, 0.9],
+        "lion": [None, None, None],
+        "lamb": [0.8, None, None],
+    }
     found = standings(sweep(work, planted))
     text = answer(found)
     assert text.startswith("Of 3 optimizers, adam is best: ")
