@@ -15,9 +15,10 @@ from dlexp.artifacts.files.new_folder import refuse_bad_name
 from dlexp.artifacts.runs.run_dir import named_run, newest_unfinished
 from dlexp.artifacts.runs.run_tree import is_group
 from dlexp.errors import ConfigError
-from dlexp.text.quoting import shell_word
+from dlexp.text.quoting import command, shell_word
 
 if TYPE_CHECKING:
+    from dlexp.config.files.catalog import Catalog
     from dlexp.config.schema.run import RunConfig
     from dlexp.workflows.train.train import Request
 
@@ -95,6 +96,7 @@ def train(
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
     _refuse(run_id, run_dir, seeds, stacked)
+    _refuse_sweep(typed, seeds, catalog)
     with session(argument.given):
         from dlexp.config.compose import load as composed
         from dlexp.workflows.train.train import Request
@@ -120,6 +122,18 @@ def _refuse(run_id: str | None, run_dir: str | Path | None, seeds: int | None, s
         raise ConfigError.one("stacked", stacked, rule, "Add seeds=10.", code="no-effect")
     if run_id is not None:
         refuse_bad_name("run_id", run_id)
+
+
+def _refuse_sweep(words: Sequence[str], seeds: int | None, catalog: Catalog) -> None:
+    """Raise ConfigError for an experiment that is a sweep: a call trains one configuration."""
+    from dlexp.config.given.experiment_sweep import with_sweep_of_experiment
+
+    axes = with_sweep_of_experiment(words, catalog, ("seed",) if seeds is not None else ()).axes
+    if axes:
+        name = next(word for word in reversed(words) if word.startswith("experiment="))
+        rule = f"is a sweep over {', '.join(axes)}, and a call trains one configuration"
+        remedy = f"Run it in a shell with {command('train', name)}, or give each of these keys a value."
+        raise ConfigError.one("experiment", name.partition("=")[2], rule, remedy, code="not-supported")
 
 
 def _trained(config: RunConfig, request: Request, run_id: str | None, progress: bool) -> str:

@@ -32,7 +32,7 @@ from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.preferences import options_beforehand, preferred_options, preferred_values
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
-from dlexp.config.schema.names import COMPONENTS, SEARCH
+from dlexp.config.schema.names import COMPONENTS, SEARCH, SWEEP
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
@@ -266,6 +266,8 @@ def compose(parsed: ParsedOverrides, catalog: Catalog) -> tuple[DictConfig, dict
             )
     with flag_override(config, ["struct", "readonly"], False):
         del config["hydra"]
+        if _has_sweep(choices, catalog):
+            del config[SWEEP]  # only `dlexp train` reads it
         for name, section in SECTIONS.items():
             values = config.get(name, {})
             if not OmegaConf.is_dict(values):
@@ -273,6 +275,13 @@ def compose(parsed: ParsedOverrides, catalog: Catalog) -> tuple[DictConfig, dict
                 raise ConfigError.one(name, shown(values), rule, f"Write {name}: {{KEY: VALUE}}", code="invalid-type")
             config[name] = OmegaConf.merge(section_defaults(section), values)
     return config, choices
+
+
+def _has_sweep(choices: Mapping[str, str], catalog: Catalog) -> bool:
+    """Whether the chosen experiment has a `sweep` of its own."""
+    option = choices.get("experiment")
+    known = catalog.options("experiment")
+    return option in known and any(key.partition(".")[0] == SWEEP for key in catalog.keys("experiment", str(option)))
 
 
 def apply_values(

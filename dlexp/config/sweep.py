@@ -20,10 +20,11 @@ from hydra.errors import HydraException
 from dlexp.config.check.suggest import foreign_name, is_name
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.files.words import as_of, placing
+from dlexp.config.files.words import CaseWord, as_of, placing
 from dlexp.config.habits.problem import habit_problem, problems_of
 from dlexp.config.habits.typing import read_words
 from dlexp.config.quoted_keys import parse_override
+from dlexp.config.schema.names import CASES
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
@@ -40,14 +41,16 @@ class SweepJob:
     """One configuration of a sweep.
 
     Attributes:
-        overrides: Overrides with which `dlexp train` trains this configuration alone.
+        overrides: Its overrides, of which `dlexp train --from` composes it.
         varied: (key, value) of the keys that vary in the sweep, as text.
         config: The configuration.
+        line: The words with which `dlexp train` trains it alone: the overrides, with its case by name.
     """
 
     overrides: tuple[str, ...]
     varied: tuple[tuple[str, str], ...]
     config: RunConfig
+    line: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -69,10 +72,10 @@ def sweep_jobs(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[
     problems: list[tuple[str, Problem]] = []
     combinations = _combinations(overrides, catalog)
     for combined in combinations:
-        own = tuple(word for word, _ in combined)
-        varied = tuple(_named(word) for word, varies in combined if varies)
+        own = tuple(word for value in combined for word in value.words)
+        varied = tuple(_named(value.line) for value in combined if value.varies)
         try:
-            found.append(SweepJob(own, varied, load(own)))
+            found.append(SweepJob(own, varied, load(own), tuple(value.line for value in combined)))
         except ConfigError as error:
             problems += [(_joined(varied), problem) for problem in error.problems]
     reported = [*each_once(problems, len(combinations)), *_duplicates(found)]
@@ -99,18 +102,33 @@ def each_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Probl
     return found
 
 
-def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tuple[str, bool], ...]]:
-    """Return the overrides of each job, each with whether it varies. Raises ConfigError for an invalid grid."""
-    axes: list[list[tuple[str, bool]]] = []
+@dataclass(frozen=True)
+class _AxisValue:
+    """A value of an axis: its overrides, the word that a line has for it, and whether the axis has others."""
+
+    words: tuple[str, ...]
+    line: str
+    varies: bool
+
+
+def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[_AxisValue, ...]]:
+    """Return the values of all axes of each job. Raises ConfigError for an invalid grid."""
+    axes: list[list[_AxisValue]] = []
     problems: list[Problem] = []
-    read = read_words(overrides, lambda word: is_name(word, catalog))
-    for item in read:
+    axes += [
+        [_AxisValue(words, f"{CASES}={name}", varies=True) for name, words in word.cases.items()]
+        for word in overrides
+        if isinstance(word, CaseWord)
+    ]
+    plain = [word for word in overrides if not isinstance(word, CaseWord)]
+    for item in read_words(plain, lambda word: is_name(word, catalog)):
         problems += problems_of(item, None)
         word = item.word
         try:
             with placing([word]):
                 values = _values(word, catalog)
-            axes.append([(word, False)] if values is None else [(value, True) for value in values])
+            texts = [word] if values is None else values
+            axes.append([_AxisValue((text,), text, varies=values is not None) for text in texts])
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -19,7 +19,7 @@ from dlexp.artifacts.runs.run_tree import is_group, is_sweep
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.run import run_page
-from dlexp.report.pages.runs import runs_page
+from dlexp.report.pages.runs import SweepStandings, runs_page
 from dlexp.report.pages.study import PICTURES, StudyContext, study_page
 from dlexp.text.quoting import command
 from dlexp.text.time_format import stamp
@@ -85,8 +85,23 @@ def _runs(folders: Sequence[Path], out: Path) -> WrittenPage:
     pictures = Pictures()
     curves = pictures.draw("the curves", lambda: curves_of(found))
     narrow = pictures.draw("the curves", lambda: curves_of(found, narrow=True)) if curves is not None else None
-    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__, narrow)
+    standings = _standings(folders[0], pictures) if len(folders) == 1 and is_sweep(folders[0]) else None
+    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__, narrow, standings)
     return _written("runs", out, page, pictures.undrawn)
+
+
+def _standings(folder: Path, pictures: Pictures) -> SweepStandings | None:
+    """The standings of the configurations of a sweep, as of now."""
+    from dlexp.workflows.compare.standings.files import content_of, figure_of
+    from dlexp.workflows.compare.standings.standings import standings_of
+
+    found = standings_of(folder)
+    if found is None:
+        return None
+    name = "the means"
+    png = pictures.draw(name, lambda: figure_of(found)) if found.metric else None
+    narrow = pictures.draw(name, lambda: figure_of(found, narrow=True)) if png is not None else None
+    return SweepStandings(content_of(found), png, narrow)
 
 
 def _row(run: RunSummary, group: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "compression": 2, "data": 54, "experiment": 16, "logger": 4, "loss": 20, "model": 76,
+    "compression": 2, "data": 54, "experiment": 34, "logger": 4, "loss": 20, "model": 76,
     "optim": 23, "regularization": 16, "scheduler": 13, "task": 20, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]

@@ -20,6 +20,8 @@ from dlexp.cli.argv import with_empty_values
 from dlexp.cli.fast_typer import only_named
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import CaseWord
+from dlexp.config.given.experiment_sweep import with_sweep_of_experiment
 from dlexp.config.schema.names import GROUPS
 from dlexp.config.search import load_search
 
@@ -98,7 +100,9 @@ def test_its_overrides_compose(command: Command) -> None:
     if command.words[0] == "tune":
         assert load_search(words, catalog).space.dimensions
         return
-    if "-m" in command.words:
+    line = with_sweep_of_experiment(words, catalog)
+    words = [word for word in line.words if not isinstance(word, CaseWord)]
+    if "-m" in command.words or line.axes:
         words = [first_value(word) for word in words if "(" not in word]
     assert load(words, catalog).model.target
 

@@ -62,7 +62,7 @@ def exit_code(words: Sequence[str]) -> int:
 
 def test_there_are_examples_of_own_components_and_files() -> None:
     added = ("data-set", "loss", "metric", "task")
-    guides = (*(f"add-a-{name}" for name in added), "add-other-components", "configuration-files")
+    guides = (*(f"add-a-{name}" for name in added), "add-other-components", "configuration-files", "own-experiments")
     assert set(EXAMPLES) == {"docs/start/your-own-model.md", *(f"docs/guides/{guide}.md" for guide in guides)}
     assert len(REFUSALS) >= 14
 

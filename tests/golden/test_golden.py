@@ -45,7 +45,7 @@ def first_losses(name: str) -> list[float]:
 
 
 def test_every_experiment_has_a_golden_file() -> None:
-    assert len(NAMES) == 17
+    assert len(NAMES) == 35
     assert {path.stem for path in HERE.glob("*.yaml")} == set(NAMES)
     assert set(json.loads((HERE / "first_losses.json").read_text())) == set(NAMES)
 

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Self
 
+from dlexp.config.schema.names import CASES
 from dlexp.errors import ConfigError
 
 STANDARD_INPUT, STANDARD_INPUT_NAME = "-", "standard input"
 
 
 class FileWord(str):
-    """An override `KEY=VALUE` that a file given with --config sets.
+    """An override `KEY=VALUE` that a file sets: one given with --config, or that of an experiment.
 
     Attributes:
         place: `file:line`.
+        option: The option that gives the file, or what the word is of it.
     """
 
     place: str
+    option: str
 
-    def __new__(cls, text: str, place: str = "") -> FileWord:
+    def __new__(cls, text: str, place: str = "", option: str = "--config") -> Self:
         """Return `text` with its place."""
         word = super().__new__(cls, text)
-        word.place = place
+        word.place, word.option = place, option
+        return word
+
+
+class CaseWord(FileWord):
+    """The cases of a sweep: named sets of overrides, of which each job has one.
+
+    Attributes:
+        cases: Name -> its overrides.
+    """
+
+    cases: Mapping[str, tuple[FileWord, ...]]
+
+    @classmethod
+    def of(cls, cases: Mapping[str, tuple[FileWord, ...]], place: str, option: str = "--config") -> CaseWord:
+        """Return the word `cases=NAME,NAME` of these cases."""
+        word = cls(f"{CASES}={','.join(cases)}", place, option)
+        word.cases = cases
         return word
 
 
@@ -33,14 +54,16 @@ def place_of(word: str | None) -> str:
 
 
 def file_words(word: str) -> tuple[str, str]:
-    """Return the option that gives the file of a word."""
+    """Return the option that gives the file of a word, and the file."""
     name = place_of(word).rpartition(":")[0]
-    return "--config", STANDARD_INPUT if name == STANDARD_INPUT_NAME else name
+    return word.option if isinstance(
+        word, FileWord
+    ) else "--config", STANDARD_INPUT if name == STANDARD_INPUT_NAME else name
 
 
 def as_of(word: str, text: str) -> str:
     """Return `text`, made of the override `word`, with the place of `word` if it has one."""
-    return FileWord(text, word.place) if isinstance(word, FileWord) else text
+    return FileWord(text, word.place, word.option) if isinstance(word, FileWord) else text
 
 
 def key_of(word: str) -> str:

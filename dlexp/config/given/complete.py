@@ -21,7 +21,7 @@ from dlexp.config.given.nodes import Entry, FileReading, scalar
 from dlexp.config.given.plain import special_words
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.preferences import preferences
-from dlexp.config.schema.names import COMPONENTS, PREFERS, SEARCH, SECTION_NAMES
+from dlexp.config.schema.names import COMPONENTS, PREFERS, SEARCH, SECTION_NAMES, SWEEP
 from dlexp.config.schema.tree import ABSENT, value_at
 from dlexp.config.text_values import wants_text
 from dlexp.text.nearest import nearest_name
@@ -97,7 +97,7 @@ def _values(
     reading: FileReading, root: yaml.MappingNode, now: Mapping[str, Any], known: Mapping[str, Any], kept: set[str]
 ) -> Iterator[FileWord]:
     """Yield an override for each value of the file that differs from `now`, or that the model has a preference for."""
-    own = [pair for pair in root.value if str(pair[0].value) not in (CHOICES, SEARCH, "sweep")]
+    own = [pair for pair in root.value if str(pair[0].value) not in (CHOICES, SEARCH, SWEEP)]
     tree = yaml.MappingNode(root.tag, own, root.start_mark, root.end_mark)
 
     def is_leaf(path: str, node: yaml.MappingNode) -> bool:

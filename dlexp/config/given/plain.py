@@ -13,16 +13,15 @@ import yaml
 from dlexp.config.check.defaults import entry_problems
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.files.words import FileWord
+from dlexp.config.files.words import CaseWord, FileWord
 from dlexp.config.given.nodes import Entry, FileReading, LeafRule
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
+from dlexp.config.schema.names import CASES, COMPONENTS, SEARCH, SECTION_NAMES, SWEEP, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
 from dlexp.text.quoting import shell_word
 from dlexp.text.quoting import value as grammar_value
 from dlexp.tune.search_space.space import WORDS
 
-SWEEP = "sweep"
 _FUNCTION = re.compile(r"(range|choice|glob|sort)\(.*\)", re.DOTALL)  # a list of values in the override grammar
 _NAMES = ("name", "type", "option")  # keys with which other tools choose a component
 _ENDS = (("low", "min", "lower"), ("high", "max", "upper"))
@@ -161,7 +160,11 @@ def special_words(reading: FileReading, root: yaml.MappingNode, catalog: Catalog
 
 def _sweep(reading: FileReading, node: yaml.MappingNode, catalog: Catalog) -> Iterator[FileWord]:
     known = rules({}, catalog)
-    for entry in reading.entries(node, "", lambda *_: False):
+    own = [pair for pair in node.value if str(pair[0].value) != CASES]
+    for name, key, value in reading.pairs(node):
+        if name == CASES:
+            yield from _cases(reading, key, value, catalog)
+    for entry in reading.entries(_mapping(node, own), "", lambda *_: False):
         field = known.get(entry.path)
         as_text = entry.path in catalog.groups or (field is not None and wants_text(field))
         if isinstance(entry.node, yaml.SequenceNode):
@@ -174,6 +177,26 @@ def _sweep(reading: FileReading, node: yaml.MappingNode, catalog: Catalog) -> It
             rule, remedy = "must have at least one value", f"Write {entry.path}: [A, B]"
             reading.problem(f"sweep.{entry.path}", "", rule, remedy, entry.node, "missing-value")
         yield reading.setting(entry.path, ",".join(values), entry.place)
+
+
+def _cases(reading: FileReading, key: yaml.Node, node: yaml.Node, catalog: Catalog) -> Iterator[CaseWord]:
+    """Yield the word of the cases of a sweep, if they are a mapping of names to overrides."""
+    if not isinstance(node, yaml.MappingNode) or not node.value:
+        rule, remedy = "must map names to overrides", "Write cases: {plain: {}, dropout: {model.dropout: 0.5}}"
+        reading.problem(f"{SWEEP}.{CASES}", "", rule, remedy, key, "invalid-type")
+        return
+    known, found = rules({}, catalog), dict[str, tuple[FileWord, ...]]()
+    for name, at, value in reading.pairs(node, f"{CASES}."):
+        if "," in name or not name.strip() or not isinstance(value, yaml.MappingNode):
+            rule, remedy = "must be a name without a comma, with overrides", "Write NAME: {KEY: VALUE}"
+            reading.problem(f"{SWEEP}.{CASES}", name, rule, remedy, at, "invalid-value")
+            continue
+        entries = reading.entries(value, "", leaf_rule(value, known, catalog)) if value.value else ()
+        found[name] = tuple(
+            reading.word(entry, entry.path in catalog.groups or (entry.path in known and wants_text(known[entry.path])))
+            for entry in entries
+        )
+    yield CaseWord.of(found, reading.file.place(key))
 
 
 def _search(reading: FileReading, node: yaml.MappingNode) -> Iterator[FileWord]:

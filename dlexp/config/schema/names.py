@@ -16,6 +16,8 @@ NOUNS = {
     "trainer": "trainer preset",
 }
 METRICS = "metrics"  # a list, whose items may be files of a folder of that name in a --config-dir
+SWEEP = "sweep"  # axes in an experiment or a file of --config, which only `dlexp train` reads
+CASES = "cases"  # of a sweep: named sets of overrides, of which each job has one
 SEARCH = "search"  # a group that only `dlexp tune` reads
 # Groups whose node names a callable (`_target_`), and groups whose keys are the fields of a dataclass.
 COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,27 @@ from dlexp.text.time_format import spoken
 _MIB = 2.0**20
 
 
+@dataclass(frozen=True)
+class SweepStandings:
+    """The configurations of a sweep.
+
+    Attributes:
+        content: comparison.json.
+        png, narrow: The figure of their means, as wide as the page and for a phone; None if it could not be drawn.
+    """
+
+    content: Mapping[str, Any]
+    png: bytes | None
+    narrow: bytes | None
+
+
 def runs_page(
     content: Mapping[str, Any],
     curves: bytes | None,
     rows: Sequence[Mapping[str, Any]],
     version: str,
     narrow: bytes | None = None,
+    standings: SweepStandings | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -40,9 +56,11 @@ def runs_page(
         rows: One mapping per run: directory, group, seed, state, epoch, epochs, metrics.
         version: The version of dlexp.
         narrow: The curves for a phone, None for `curves`.
+        standings: Of the configurations, if the runs are the jobs of a sweep.
     """
     groups = content["groups"]
     sections = [
+        *([] if standings is None else [_standings(standings)]),
         Section("Verdict", tuple(_verdict(content))),
         Section("Differences", (_settings(content),)),
         Section("Configurations", (_groups(groups),)),
@@ -51,12 +69,28 @@ def runs_page(
         Section("Next steps", tuple(_next(rows))),
     ]
     count = f"{len(rows)} runs, {len(groups)} configuration{'s' if len(groups) > 1 else ''}"
-    return page(f"Comparison of {count}", _lead(content), sections, f"Written by dlexp {version}.")
+    return page(f"Comparison of {count}", _lead(content, standings), sections, f"Written by dlexp {version}.")
 
 
-def _lead(content: Mapping[str, Any]) -> str:
+def _lead(content: Mapping[str, Any], standings: SweepStandings | None) -> str:
+    if standings is not None:
+        return str(standings.content["answer"])
     text = str(content["verdict"] or "No verdict: the samples of the runs cannot be paired")
     return f"{text}."
+
+
+def _standings(found: SweepStandings) -> Section:
+    """The table and the figure of the means."""
+    content = found.content
+    columns, rows = content["table"]["columns"], content["table"]["rows"]
+    caption = f"The {content['of']}, the best first: means over the seeds."
+    parts = [html_table(caption, columns, rows, numbers=frozenset(columns[1:]))]
+    if found.png is not None:
+        text = f"{content['metric']}: mean, 95 % interval over the seeds, and each seed."
+        parts.append(picture(found.png, f"{text} {content['answer']}", text, found.narrow))
+    if content["notes"]:
+        parts += [paragraph("Notes:"), bullet_list(map(str, content["notes"]))]
+    return Section("Answer", tuple(parts))
 
 
 def _verdict(content: Mapping[str, Any]) -> Iterator[Html]:

@@ -7,8 +7,7 @@ It reads run directories only, and imports no torch.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -37,6 +36,7 @@ from dlexp.workflows.compare.named_metrics import shared_name
 from dlexp.workflows.compare.predictions import is_paired, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
 from dlexp.workflows.compare.sample_figures import direction, refuse_other_samples, usual_metric
+from dlexp.workflows.compare.spreads import Group, Spread, metric_spreads
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
@@ -61,29 +61,6 @@ class CompareOptions:
     split: str | None = None
     by: tuple[str, ...] = ()
     tables_only: bool = False
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean, standard deviation (n - 1; None for one run) and number of runs of a metric."""
-
-    mean: float
-    std: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs of one configuration.
-
-    Attributes:
-        metrics: Name (val/loss, test/accuracy, seconds_per_epoch, parameters, weights_bytes) -> spread.
-    """
-
-    label: str
-    runs: tuple[Path, ...]
-    seeds: tuple[int, ...]
-    metrics: Mapping[str, Spread]
 
 
 @dataclass(frozen=True)
@@ -148,22 +125,16 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     settings = [] if one_configuration else differing(groups)
     names = labels(groups, settings)
     summaries = tuple(
-        Group(name, tuple(run.path for run in group), tuple(run.seed for run in group), _table(group))
+        Group(name, tuple(run.path for run in group), tuple(run.seed for run in group), metric_spreads(group))
         for name, group in zip(names, groups, strict=True)
     )
     if is_one_seed:
         return Comparison(summaries, (), "", True, 0, (), sameness(read), tuple(notes))
     if options.by:
         notes.append(f"grouped by {', '.join(options.by)}: the spread within a group includes all other differences")
-    try:
-        answer = _answer(groups, names, options)
-    except ConfigError as error:
-        wants_tables = options.tables_only and options.metric is None
-        if not wants_tables and not one_configuration:  # one configuration can be compared without predictions
-            raise
-        answer = _over_seeds(groups, names, str(error))
+    answer = compare_groups(groups, names, options, is_one_configuration=one_configuration)
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
-    notes += _notes(answer, one_configuration, options.metric or usual_metric(read, options.split))
+    notes += notes_on(answer, one_configuration, options.metric or usual_metric(read, options.split))
     return Comparison(
         summaries,
         tuple(settings),
@@ -178,7 +149,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class ComparedPairs:
     """The pairs and the basis of their intervals.
 
     split_accesses  of the test split, 0 for another split
@@ -196,7 +167,24 @@ class _Answer:
     notes: tuple[str, ...] = ()
 
 
-def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
+def compare_groups(
+    groups: Sequence[Sequence[RunSummary]],
+    names: Sequence[str],
+    options: CompareOptions,
+    *,
+    is_one_configuration: bool = False,
+) -> ComparedPairs:
+    """All pairs of groups of runs, a name each. Raises ConfigError as `compare` does."""
+    try:
+        return _answer(groups, names, options)
+    except ConfigError as error:
+        wants_tables = options.tables_only and options.metric is None
+        if not wants_tables and not is_one_configuration:  # one configuration can be compared without predictions
+            raise
+        return _over_seeds(groups, names, str(error))
+
+
+def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> ComparedPairs:
     """All pairs of groups: over samples where the metric is a mean of them, otherwise over the seeds."""
     runs = [run for group in groups for run in group]
     metric = options.metric or usual_metric(runs, options.split)
@@ -250,7 +238,9 @@ def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary
     return list(found.values())
 
 
-def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
+def _over_samples(
+    groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions
+) -> ComparedPairs:
     """All pairs of groups, from their saved predictions, with simultaneous intervals (Bonferroni)."""
     scores = read_scores(groups, options.metric, options.split)
     measure, found, blocks = scores.measure, scores.groups, scores.blocks
@@ -279,7 +269,7 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         pairs.append(_pair(names[one], names[other], difference, measure, test))
     split_accesses = scores.split_accesses if scores.split == "test" else 0
     independent = 0 if blocks is None else blocks.count
-    return _Answer(
+    return ComparedPairs(
         f"{scores.split}/{measure.name}",
         measure.maximize,
         scores.samples,
@@ -299,7 +289,9 @@ def _of_networks(
     return [over_blocks(first, second, blocks, level) for first, second in pairs]
 
 
-def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str, metric: str = "") -> _Answer:
+def _over_seeds(
+    groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str, metric: str = ""
+) -> ComparedPairs:
     """All pairs of groups, if every group has several seeds and the data is the same.
 
     Args:
@@ -319,7 +311,7 @@ def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], wh
         or min(map(len, groups)) < 2
         or len(groups) < 2
     ):
-        return _Answer("", True, 0, (), unpaired=why)
+        return ComparedPairs("", True, 0, (), unpaired=why)
     name = monitor.partition("/")[2]
     measure = Measure(name, direction(runs[0], name) == "max")
     found = [np.asarray([run.metrics[monitor] for run in group]) for group in groups]
@@ -329,7 +321,7 @@ def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], wh
         _pair(names[one], names[other], difference_over_seeds(found[one], found[other], level), measure, None)
         for one, other in order
     ]
-    return _Answer(monitor, measure.maximize, 0, pairs)
+    return ComparedPairs(monitor, measure.maximize, 0, pairs)
 
 
 def _places(means: Sequence[float], maximize: bool) -> list[tuple[int, int]]:
@@ -346,7 +338,8 @@ def _pair(ahead: str, behind: str, found: PairedDifference, measure: Measure, te
     return Pair(ahead, behind, found, better, test, verdict(ahead, behind, found, measure))
 
 
-def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list[str]:
+def notes_on(answer: ComparedPairs, one_configuration: bool, metric: str | None) -> list[str]:
+    """The limitations of intervals; `metric` is None for the monitored one."""
     notes, about = [], {pair.difference.about for pair in answer.pairs}
     if len(answer.pairs) > 1:
         notes.append(f"the {len(answer.pairs)} intervals are simultaneous at 95 % (Bonferroni), so each is wider")
@@ -370,25 +363,6 @@ def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list
             "by these results, they are too optimistic: choose by the validation split (--split val)"
         )
     return notes
-
-
-def _table(group: Sequence[RunSummary]) -> dict[str, Spread]:
-    """The metrics that all runs of the group have, time per epoch, parameters and size of the best weights in bytes."""
-    rows = [{**run.metrics, **_cost(run)} for run in group]
-    shared = [name for name in rows[0] if all(name in row for row in rows)]
-    return {name: _spread([row[name] for row in rows]) for name in shared}
-
-
-def _cost(run: RunSummary) -> dict[str, float]:
-    weights = run.path / "checkpoints" / "best.pt"
-    found = {"seconds_per_epoch": run.seconds / len(run.epochs)} if run.epochs else {}
-    found |= {"parameters": run.meta["parameters"]} if "parameters" in run.meta else {}
-    return found | ({"weights_bytes": weights.stat().st_size} if weights.is_file() else {})
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(statistics.fmean(values), std, len(values))
 
 
 __all__ = ["CompareOptions", "Comparison", "DifferingKey", "Group", "Pair", "Spread", "compare"]

@@ -40,7 +40,7 @@ def write_plot(comparison: Comparison, path: Path) -> None:
 
 def curves_of(comparison: Comparison, *, narrow: bool = False) -> bytes:
     """A PNG with the monitored metric of all runs over the epochs, one color per group; `narrow` for a phone."""
-    from dlexp.report.figures.run_overlay import (  # matplotlib loads when there is something to draw
+    from dlexp.report.figures.compared.run_overlay import (  # matplotlib loads when there is something to draw
         RunCurve,
         overlay_png,
     )

@@ -13,11 +13,13 @@ from dlexp.artifacts.files.reading import is_file, is_folder, is_there
 from dlexp.artifacts.runs.run_dir import missing_run, named_run
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.networks.layers import parameters_by_layer
+from dlexp.text.quoting import command
 
 _NAMED = 10  # classes that a message names
 
@@ -122,6 +124,9 @@ def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], lis
         path = named_run(config.init_from)
     if not is_there(path):
         rule, remedy = missing_run(config.init_from, "init_from=")
+        name = Path(config.init_from).name
+        if name in Catalog().options("experiment"):
+            remedy = f"Train it first: {command('train', '--run-id', name, f'experiment={name}')}"
         raise ConfigError.one("init_from", config.init_from, rule, remedy, code="not-found")
     if is_folder(path):
         saved = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]

@@ -29,7 +29,7 @@ _OWN = (
     *("config.yaml", "overrides.yaml", "command.txt", "meta.json", "git.diff", "env.txt", "status.json", "train.log"),
     *("metrics.csv", "metrics.jsonl", "preprocessing.json", "summary.json", "batch_size.json", "output.log", ".lock"),
     *("checkpoints", "plots", "eval", "tb", "crash", "lr_find", "mlflow", "wandb", "report.html", "export"),
-    *("jobs.json", "sweep.json", "logs"),
+    *("jobs.json", "sweep.json", "logs", "comparison.json", "comparison.md", "comparison.png"),
     *("explain", "inspect", "doctor.json", "doctor.jsonl"),
     *("predictions", "seeds.csv", "seeds.json", "lr_find.csv", "lr_find.json", "lr_find.png"),
 )

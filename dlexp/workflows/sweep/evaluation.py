@@ -10,6 +10,7 @@ from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.files.writing import write_csv, write_json
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.text.quoting import command
+from dlexp.workflows.compare.standings.files import write_comparison
 from dlexp.workflows.sweep.files import FINISHED, read_jobs, states_of
 
 
@@ -23,7 +24,8 @@ def evaluate_sweep(folder: Path, split: str, evaluate: Callable[[Path], Mapping[
 
     Returns:
         sweep, split, jobs (number, varied, run, metrics, accesses: how often the split was read) and skipped (number,
-        varied, reason): jobs that have not finished or cannot be evaluated.
+        varied, reason): jobs that have not finished or cannot be evaluated; comparison: that of the configurations,
+        None before two jobs have finished.
 
     Raises:
         ConfigError: No job has finished.
@@ -56,7 +58,8 @@ def evaluate_sweep(folder: Path, split: str, evaluate: Callable[[Path], Mapping[
             raise first
         content = {"sweep": str(folder), "split": split, "jobs": jobs, "skipped": skipped}
         _write(folder, content)
-    return content
+        compared = write_comparison(folder)  # the predictions are new
+    return content | {"comparison": compared}
 
 
 def _write(folder: Path, content: Mapping[str, Any]) -> None:

@@ -18,6 +18,8 @@ from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Proble
 from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
+from dlexp.workflows.compare.standings.files import write_comparison
+from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.process_pool import Pool, wait_for_orphans
 from dlexp.workflows.reporter import ProgressReporter, unbroken
 from dlexp.workflows.sweep.files import (
@@ -162,7 +164,20 @@ def _run(
         gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
         if gone:
             raise DlexpError(f"{', '.join(gone)} was deleted while other jobs were trained", code="not-found")
-        return content
+        return content | {"comparison": _compared(run.path, reporter)}
+
+
+def _compared(folder: Path, reporter: ProgressReporter[SweepProgress]) -> dict[str, Any] | None:
+    """Write the comparison of the configurations; None if there is none. A sweep that is complete stays so without."""
+    pictures = Pictures()
+    try:
+        found = write_comparison(folder, pictures)
+    except DlexpError as error:
+        reporter.say(f"not compared: {error}")
+        return None
+    for problem in pictures.undrawn:
+        reporter.say(f"not plotted: {problem}")
+    return found
 
 
 class _Runner:

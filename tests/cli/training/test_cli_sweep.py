@@ -66,8 +66,11 @@ def test_a_cell_equals_the_same_line_run_alone(capsys: pytest.CaptureFixture[str
     losses = [job["metrics"]["val/loss"] for job in content["jobs"]]
     assert losses[content["best"]] == min(losses)
     assert "4 finished of 4" in out
-    assert "mean ± standard deviation" in out  # the output of dlexp compare for these runs
-    assert "with 2 seeds" in out
+    assert "mean ± standard deviation" in out
+    assert "2 values of model.dropout" in out
+    assert json.loads((folder / "comparison.json").read_text())["answer"] in out
+    assert (folder / "comparison.md").is_file()
+    assert (folder / "comparison.png").is_file()
     assert err.count("  running  ") == err.count("  finished  ") == 4
     assert "[4/4 jobs finished]" in err
     last = content["jobs"][3]
@@ -125,16 +128,65 @@ def test_many_configurations_get_a_row_each(capsys: pytest.CaptureFixture[str]) 
             for number, (rate, seed) in enumerate(product(("0.1", "0.2", "0.3"), ("0", "1")))
         ],
     }
-    show(content, None)
+    rows = [["0.1", "2", "0.5", "0.7071"], ["0.3", "1", "4", "-"]]
+    table = {"columns": ["value of optim.lr", "n", "mean val/loss", "std"], "rows": rows}
+    comparison = {"answer": "0.1 is best.", "notes": ["a note"], "table": table}
+    show(content | {"comparison": comparison})
     out = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "3* 0.2 1 finished 3 50.00 % 1.0 s" in lines
     assert "5 0.3 1 failed - -" in lines
-    assert "0.1 2 0.5 ± 0.7071 50.00 % ± 0.00 %" in lines
-    assert "0.3 1 4 50.00 %" in lines
+    assert "0.1 2 0.5 0.7071" in lines
+    assert "0.3 1 4 -" in lines
+    assert "0.1 is best." in lines
     assert "job 5 optim.lr=0.3 seed=1: it broke" in lines
     assert "5 finished, 1 failed of 6" in lines
     assert "compare dlexp compare outputs/sweep/s" in lines
+
+
+EXPERIMENT = """# @package _global_
+# Dropout or none
+defaults:
+  - override /data: iris
+  - _self_
+model: {hidden: [4], dropout: 0.0}
+trainer: {epochs: 2}
+sweep:
+  cases:
+    none: {}
+    some dropout: {model.dropout: 0.5}
+  seed: range(2)
+"""
+
+
+def test_the_name_of_an_experiment_trains_its_sweep_and_each_job_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my/experiment").mkdir(parents=True)
+    Path("my/experiment/study.yaml").write_text(EXPERIMENT)
+    line = ("train", "-q", "--config-dir", "my", "experiment=study")
+    dlexp(*line, "--dry-run")
+    last = capsys.readouterr().out.splitlines()[3]
+    assert last.endswith("dlexp train 'cases=some dropout' seed=1 experiment=study")
+    dlexp(*line)
+    folder, out = only_sweep(), capsys.readouterr().out
+    assert states(folder) == ["finished"] * 4
+    found = json.loads((folder / "comparison.json").read_text())
+    assert (found["of"], found["about"], found["metric"]) == ("cases", "seeds", "val/loss")
+    assert found["answer"] in out
+    run = sweep_in(folder)["jobs"][3]["run"]
+    assert (
+        "# sweep my/experiment/study.yaml\n- model.dropout=0.5\n- seed=1\n"
+        in (folder / run / "overrides.yaml").read_text()
+    )
+    dlexp(*line, "cases=some dropout", "seed=1", "--run-dir", "alone")
+    assert_same_bits(folder / run, Path("alone"))
+    dlexp(*line, "--seeds", "3", "cases=none", "--dry-run", "--json")
+    assert [job["varied"]["seed"] for job in json.loads(capsys.readouterr().out)] == ["42", "43", "44"]
+    dlexp("evaluate", str(folder), "-q")
+    assert json.loads((folder / "comparison.json").read_text())["metric"] == "test/accuracy"
+    dlexp("report", str(folder))
+    page = (folder / "report.html").read_text()
+    assert ">Answer</h2>" in page
+    assert "The cases, the best first" in page
 
 
 def test_every_cell_is_checked_before_the_first_begins(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 import prefork
 import pytest
 import torch
+from refusals import refused
 
 import dlexp
 from dlexp.api import progress as progress_module
@@ -51,6 +52,12 @@ def _numpy_key() -> np.ndarray[Any, Any]:
     state = np.random.get_state(legacy=True)
     assert isinstance(state, tuple)
     return np.asarray(state[1])
+
+
+def test_an_experiment_with_open_axes_is_refused_since_a_call_trains_one_configuration() -> None:
+    with pytest.raises(dlexp.ConfigError) as error:
+        dlexp.train("experiment=compare_optimizers", "optim=sgd")
+    refused(error.value, "not-supported", "experiment", "dlexp train experiment=compare_optimizers")
 
 
 def test_the_types_are_known(trained: dlexp.Run) -> None:

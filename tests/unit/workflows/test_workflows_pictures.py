@@ -101,7 +101,7 @@ def test_training_and_its_evaluation_end_well_without_pictures(
 def test_comparison_is_told_without_its_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dlexp.report.figures.run_overlay.overlay_png", broken)
+    monkeypatch.setattr("dlexp.report.figures.compared.run_overlay.overlay_png", broken)
     for name, lr in (("a", 0.1), ("b", 0.2)):
         write_predictions(write_run(tmp_path / name, lr=lr), [True, False, True, True])
     assert ended("compare", "a", "b", "--save") == 0

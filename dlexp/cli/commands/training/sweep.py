@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,6 @@ from dlexp.errors import ConfigError
 if TYPE_CHECKING:
     from dlexp.cli.commands.configuration import TrainArguments
     from dlexp.config.sweep import SweepJob
-    from dlexp.workflows.compare.compare import Comparison
-
-_MAX_GROUPS = 4  # configurations in a comparison
 
 
 def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, quiet: bool, as_json: bool) -> None:
@@ -66,11 +62,10 @@ def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, qu
     finally:
         with suppress(OSError):  # the terminal was closed
             shown.end()
-    comparison = _compared(content)
     if as_json:
-        print_json(content | {"comparison": comparison.as_dict() if comparison else None})
+        print_json(content)
     else:
-        view.show(content, comparison)
+        view.show(content)
     if content["counts"].get("finished", 0) < len(content["jobs"]):
         raise typer.Exit(1)
 
@@ -112,15 +107,3 @@ def _jobs(arguments: TrainArguments, catalog: Catalog) -> tuple[SweepJob, ...]:
 
 def _as_dict(number: int, job: SweepJob) -> dict[str, Any]:
     return {"number": number, "varied": dict(job.varied), "overrides": list(job.overrides)}
-
-
-def _compared(content: Mapping[str, Any]) -> Comparison | None:
-    """The comparison of the finished jobs; None if there are fewer than two, or too many configurations."""
-    from dlexp.workflows.compare.compare import CompareOptions, compare
-
-    finished = [job for job in content["jobs"] if job["state"] == "finished"]
-    groups = {tuple(item for item in job["varied"].items() if item[0] != "seed") for job in finished}
-    if len(finished) < 2 or len(groups) > _MAX_GROUPS:
-        return None
-    runs = [Path(content["sweep"]) / job["run"] for job in finished]
-    return compare(runs, CompareOptions(tables_only=True))

@@ -56,6 +56,7 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
     catalog = catalog_of(common)
     base = "--resume" if arguments.resume is not None else "--from" if arguments.from_run is not None else ""
     arguments = replace(arguments, overrides=words_of(arguments.overrides, arguments.config_files, catalog, base))
+    arguments = _with_experiment(arguments, catalog)
     _refuse_contradictions(arguments)
     if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
@@ -94,6 +95,19 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
         _print(table, view.seeds, as_json)
     else:
         _print(workflow.train(config, request, display), view.summary, as_json)
+
+
+def _with_experiment(arguments: TrainArguments, catalog: Catalog) -> TrainArguments:
+    """The arguments with the sweep of their experiment, which needs no -m; the same ones without one."""
+    chooses = any(word.startswith(("experiment=", "cases=")) for word in arguments.overrides)
+    if arguments.resume is not None or not chooses:
+        return arguments
+    from dlexp.config.given.experiment_sweep import refuse_among_others, with_sweep_of_experiment
+
+    refuse_among_others(arguments.overrides, catalog)
+    of_line = ("seed",) if arguments.seeds is not None else ()
+    line = with_sweep_of_experiment(arguments.overrides, catalog, of_line)
+    return replace(arguments, overrides=line.words, multirun=arguments.multirun or bool(line.axes))
 
 
 def _under_id(arguments: TrainArguments, config: RunConfig, request: Request, display: Reporter, as_json: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,16 @@ _MEANS = "mean ± standard deviation over the seeds"
 def show(comparison: Comparison) -> None:
     """Print a comparison on standard output."""
     print_comparison(comparison, out)
+
+
+def print_standings(content: Mapping[str, Any]) -> None:
+    """Print the configurations of a sweep, the best first, the answer in sentences and its limitations."""
+    columns, rows = content["table"]["columns"], content["table"]["rows"]
+    out.print()
+    out.print(table(_MEANS, columns, rows))
+    _print_between_words(out, f"\n[bold]{escape(content['answer'])}[/]")
+    for note in content["notes"]:
+        _print_between_words(out, f"  [dim]{escape(note)}[/]")
 
 
 def print_files(lines: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dlexp.cli.console import err, escape, out, over_seeds, print_undefined, table, undrawn, width_of
 from dlexp.cli.style import plain, short_path
+from dlexp.cli.views.results.compare import print_standings
 from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
@@ -119,6 +120,8 @@ def sweep(content: Mapping[str, Any], quiet: bool) -> None:
         out.print(f"[yellow]not evaluated[/]: job {job['number']} {escape(_varied(job))}: {escape(job['reason'])}")
     if quiet:
         return
+    if content["comparison"] is not None:
+        print_standings(content["comparison"])
     out.print(f"\n  table    {escape(str(folder))}/eval-{split}.csv")
     if len(jobs) > 1:
         out.print(f"  compare  {escape(command('compare', folder, '--split', split))}")

@@ -5,7 +5,6 @@ On a terminal, progress is a line per running job and per ended one that fits; o
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from rich.table import Table
 from dlexp.cli.console import err, escape, out, table
 from dlexp.cli.style import short_path
 from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
-from dlexp.cli.views.results.compare import print_comparison
+from dlexp.cli.views.results.compare import print_standings
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
@@ -25,7 +24,6 @@ from dlexp.workflows.sweep.files import FINISHED, RUNNING, WAITING, JobState
 
 if TYPE_CHECKING:
     from dlexp.config.sweep import SweepJob
-    from dlexp.workflows.compare.compare import Comparison
     from dlexp.workflows.sweep.sweep import SweepProgress
 
 _HEARTBEAT_SECONDS = 60.0
@@ -160,13 +158,13 @@ def list_jobs(jobs: Sequence[SweepJob], from_run: str | None) -> None:
     """Print the command of each job, and how long all can take."""
     first = ["train", *(["--from", from_run] if from_run is not None else [])]
     for position, job in enumerate(jobs):
-        out.print(f"{position:>4}  {escape(command(*first, *job.overrides))}")
+        out.print(f"{position:>4}  {escape(command(*first, *(job.line or job.overrides)))}")
     epochs = sum(job.config.trainer.epochs for job in jobs)
     out.print(f"\n{len(jobs)} jobs, at most {epochs:,} epochs; all were built, none was trained")
 
 
-def show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
-    """Print the jobs with their metrics, the failures with their reasons, and the files."""
+def show(content: Mapping[str, Any]) -> None:
+    """Print the jobs with their metrics, the failures with their reasons, the comparison and the files."""
     jobs, folder = content["jobs"], short_path(content["sweep"])
     keys = list(dict.fromkeys(key for job in jobs for key in job["varied"]))
     metrics = _columns(content, keys)
@@ -184,36 +182,15 @@ def show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
             log = f"{folder}/logs/{job['number']:03d}.log"
             name = " ".join(f"{key}={value}" for key, value in job["varied"].items())
             out.print(f"\n[bold red]job {job['number']}[/] {escape(name)}: {escape(job['reason'])}\n  {escape(log)}")
+    comparison = content.get("comparison")
     if comparison is not None:
-        out.print()
-        print_comparison(comparison, out)
-    elif "seed" in keys:
-        _over_seeds(jobs, [key for key in keys if key != "seed"], metrics)
+        print_standings(comparison)
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
     out.print(f"\n{counts} of {len(jobs)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
-    if comparison is None and content["counts"].get("finished", 0) > 1:
-        out.print(f"\n  compare  {escape(command('compare', Path(folder)))}")
+    if comparison is not None:
+        out.print(f"  compared {escape(folder)}/comparison.md\n\n  compare  {escape(command('compare', Path(folder)))}")
     if len(content["jobs"]) > content["counts"].get("finished", 0):
         out.print(f"\nnext: {escape(command('train', '--resume', Path(folder)))}    (finished jobs are kept)")
-
-
-def _over_seeds(jobs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:
-    """Print a row per configuration: mean and standard deviation (n - 1) over its finished seeds."""
-    groups: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
-    for job in jobs:
-        if job["state"] == "finished":
-            groups.setdefault(tuple(job["varied"].get(key, "") for key in keys), []).append(job["metrics"])
-    rows = []
-    for names, found in groups.items():
-        spreads = []
-        for metric in metrics:
-            values = [float(row[metric]) for row in found if row.get(metric) is not None]
-            mean = number(metric, statistics.fmean(values) if values else None)
-            spreads.append(f"{mean} ± {number(metric, statistics.stdev(values))}" if len(values) > 1 else mean)
-        rows.append([*names, str(len(found)), *spreads])
-    out.print()
-    title = "mean ± standard deviation over the seeds"
-    out.print(table(title, [*keys, "n", *metrics], rows, numbers_from=len(keys)))
 
 
 def _title(content: Mapping[str, Any]) -> str:
