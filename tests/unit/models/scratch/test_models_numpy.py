@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.evaluate import evaluate
+from dlexp.engine.stacking.trial import known_problem
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.models.mlp import mlp
@@ -25,11 +27,13 @@ from dlexp.models.scratch.bridge import NumpyModule, bridged, in_torch
 from dlexp.models.scratch.dense import numpy_mlp, numpy_perceptron
 from dlexp.models.scratch.translation import in_numpy
 from dlexp.networks.activation_checkpointing import recompute_activations
+from dlexp.networks.inspection.activations import watched_activations
 from dlexp.networks.multiply_adds import counted_products
 from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.activations import Tanh
 from dlexp.scratch.dense import Dense
 from dlexp.scratch.layer import Array, Layer
+from dlexp.tasks.base import Phase
 
 CATALOG = Catalog()
 ARGUMENTS: dict[str, Any] = {
@@ -364,3 +368,28 @@ def test_what_a_layer_saves_is_counted_and_recomputed_by_torch() -> None:
     networks = nn.ModuleDict({"model": network.train()})
     assert recompute_activations(networks) >= 2
     close(gradients(networks["model"], inputs()), expected)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "elu", "silu", "sigmoid"])
+def test_activations_in_numpy_are_seen_like_those_of_torch(name: str) -> None:
+    found = []
+    for model in twins(activation=name, norm="none", dropout=0.0):
+        with watched_activations(nn.ModuleDict({"model": model})) as calls, torch.no_grad():
+            model(inputs())
+        assert len(calls) == 2
+        found.append(calls)
+    for own, its in zip(found[1], found[0], strict=True):
+        for key in ("place", "function", "after", "unit", "two_sided", "is_gate", "is_end"):
+            assert getattr(own, key) == getattr(its, key), key
+        assert own.slope is not None
+        assert its.slope is not None
+        assert torch.allclose(own.slope, its.slope, atol=1e-6)
+        assert torch.allclose(own.output, its.output, atol=1e-6)
+
+
+def test_runs_in_numpy_are_not_stacked() -> None:
+    update, networks = MagicMock(), nn.ModuleDict({"model": twins()[1]})
+    update.task.phases = {"train": Phase(("model",))}
+    update.state.networks = networks
+    update.micro_batches = [MagicMock(inputs=inputs())]
+    assert "computes in NumPy" in known_problem(update)
