@@ -86,7 +86,8 @@ def _of_run(folder: Path, trusted: Sequence[str], build: Build) -> FeatureNetwor
         raise ConfigError.one(KEY, str(folder), rule, "Name another run.", code="incompatible-run")
     try:
         with naming(folder / "checkpoints" / "best.pt"):
-            load_weights(networks, state.get("eval_weights", state["networks"]))
+            saved = state.get("eval_weights", state["networks"])  # with those that a task needed in training alone
+            load_weights(networks, {name: value for name, value in saved.items() if name.partition(".")[0] in networks})
     except DlexpError as error:
         raise ConfigError.one(KEY, str(folder), str(error), "Name another run.", code=error.code) from error
     return FeatureNetwork(networks["model"], inputs.channels, _Prepared(preprocess, float(white), folder))

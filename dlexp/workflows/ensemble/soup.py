@@ -135,7 +135,7 @@ def mean_weights(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
 
 
 def _put_in(experiment: Experiment, weights: Weights) -> None:
-    load_weights(experiment.networks, dict(weights))
+    load_weights(experiment.networks, experiment.trained_weights(weights))
 
 
 def _training_batches(experiment: Experiment) -> Iterator[Batch]:

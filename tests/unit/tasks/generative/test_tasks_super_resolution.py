@@ -143,7 +143,7 @@ def test_a_discriminator_learns_on_both_and_the_network_on_its_score() -> None:
     found = task.loss("discriminator", networks, batch)
     assert found.value.item() == pytest.approx((found.parts["real"].mean() + found.parts["fake"].mean()).item())
     found.value.backward()
-    assert networks["model"].more.grad is None
+    assert [networks["model"].more.grad] == [None]
     discriminator = networks["discriminator"]
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
     discriminator.zero_grad()
@@ -224,9 +224,12 @@ def test_a_run_is_the_network_of_features_of_another(
 
 def test_a_feature_network_reads_images_as_its_run_did() -> None:
     seen = list[Tensor]()
-    network = FeatureNetwork(
-        nn.Sequential(nn.Conv2d(3, 2, 1)), 3, lambda images: seen.append(images) or images, ["0"], ["0"]
-    )  # type: ignore[func-returns-value]
+
+    def watched(images: Tensor) -> Tensor:
+        seen.append(images)
+        return images
+
+    network = FeatureNetwork(nn.Sequential(nn.Conv2d(3, 2, 1)), 3, watched, ["0"], ["0"])
     task = task_of(perceptual_weight=1.0, features="run", feature_network=network)
     batch = batch_of()
     task.loss("train", {"model": Enlarging()}, batch)
