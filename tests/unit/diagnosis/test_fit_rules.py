@@ -15,6 +15,7 @@ from dlexp.diagnosis.rules.fit.classes import class_collapse, class_imbalance
 from dlexp.diagnosis.rules.fit.fit import overfitting, underfitting
 from dlexp.diagnosis.rules.fit.gains import NO_GAIN, excess, gain_of, shortfall
 from dlexp.diagnosis.rules.fit.regularization import augmentation_too_strong, regularization_too_strong
+from dlexp.diagnosis.rules.fit.restraints import larger_networks
 from dlexp.diagnosis.verdict import Verdict
 
 RISING = [1.0, 0.8, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]
@@ -177,6 +178,19 @@ def test_a_network_without_widths_is_compared_with_others() -> None:
     case = case_of(network(1.0, 1.0), made, val_losses=FLAT, settings={"model.hidden": None})
     found = one(underfitting, case)
     assert found is not None and found.remedy == ("model=simple_cnn",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wider"),
+    [
+        ({"model.layer_kind": "dense"}, "model.hidden=[64]"),
+        ({"model.layer_kind": "convolutional"}, "model.channels=[32]"),
+        ({"model.network": "unet"}, "model.channels=[32]"),
+    ],
+)
+def test_a_width_that_has_no_effect_is_not_made_larger(kind: dict[str, Any], wider: str) -> None:
+    case = case_of(network(1.0, 1.0), {}, settings={"model.channels": [8], **kind})
+    assert list(larger_networks(case)) == [(wider,)]
 
 
 # --- regularization ------------------------------------------------------------------------------

@@ -13,6 +13,13 @@ _DECOUPLED = ("adamw", "lion", "lamb", "muon", "schedule_free_adamw", "adafactor
 _DECAY = {True: 0.3, False: 1e-3}  # per decoupled or not: ten times the usual, at least
 _TIMES = 10
 _WIDTHS = ("hidden", "channels", "fc", "units", "token", "width", "dim", "features", "hidden_size", "num_units")
+# Key of the model and its value -> the width that has no effect then, and is refused.
+_UNUSED = {
+    ("layer_kind", "dense"): "channels",
+    ("layer_kind", "convolutional"): "hidden",
+    ("network", "mlp"): "channels",
+    ("network", "unet"): "hidden",
+}
 _WIDER, _LEAST = 4, 32
 _OTHERS = ("mlp", "tabular_mlp", "simple_cnn", "lstm")  # networks that take what the run's own one takes, perhaps
 
@@ -39,10 +46,11 @@ def _joined(words: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 def larger_networks(case: Case) -> Iterator[tuple[str, ...]]:
     """Words for a network of several times the width, then for other kinds of network."""
-    words = []
-    for key, content in case.facts.settings.items():
+    words, settings = [], case.facts.settings
+    unused = {width for (key, kind), width in _UNUSED.items() if settings.get(f"model.{key}") == kind}
+    for key, content in settings.items():
         section, _, name = key.rpartition(".")
-        if section == "model" and name in _WIDTHS and (wider := _wider(content)) is not None:
+        if section == "model" and name in _WIDTHS and name not in unused and (wider := _wider(content)) is not None:
             words.append(f"{key}={value(wider)}")
     if words:
         yield tuple(words)
