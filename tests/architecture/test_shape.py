@@ -13,7 +13,13 @@ MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 8
 # A component's keyword arguments are the keys of its configuration node, and a command's are its options.
 SIGNATURES_THAT_ARE_SCHEMAS = (
     *("dlexp/data/", "dlexp/models/", "dlexp/optim/", "dlexp/tasks/", "dlexp/cli/commands/"),
-    *("dlexp/api/examinations.py", "dlexp/api/run_samples.py", "dlexp/api/training.py", "dlexp/api/studies.py"),
+    *(
+        "dlexp/api/compressions.py",
+        "dlexp/api/examinations.py",
+        "dlexp/api/run_samples.py",
+        "dlexp/api/training.py",
+        "dlexp/api/studies.py",
+    ),
 )
 
 
