@@ -57,16 +57,13 @@ class Compressions(ABC):
         progress: bool = True,
         allow_changes: bool = False,
     ) -> CompressionResult[Self]:
-        """Make the network smaller, as `dlexp compress` does, in a new run, which is returned with its table.
-
-        Several steps are applied in the order prune, low_rank, quantize. For another order, compress the result again.
+        """Make the network smaller in a new run, as `dlexp compress` does; the steps are prune, low_rank, quantize.
 
         Args:
             overrides: Of the fine-tuning, such as "optim.lr=1e-4".
             prune: Share of the weights that become zero, or of the channels that go; several make a run each.
             scope: layer: the same share of each layer; global: the smallest of all.
-            structured: Remove whole channels and units.
-            norm: l1 or l2, of a channel.
+            structured, norm: Remove whole channels and units, those of the smallest l1 or l2 norm.
             gradual: The sparsity grows over the first half of the epochs.
             low_rank: Replace layers by two of a smaller rank, of this share.
             rank_by: size, share of the weights; or energy, of the squared singular values.
@@ -76,29 +73,29 @@ class Compressions(ABC):
             split: val or test, on which both networks are measured.
             metric: Of the comparison, None for that of the task.
             checkpoint: best or last.
-            onnx: Time both networks in onnxruntime too.
-            repeats: Timed calls of each network; 0 for no times.
+            onnx, repeats: Time onnxruntime too; timed calls of each network, 0 for no times.
             run_dir: The directory of the new run, None for a new one in outputs/compress/.
-            data: The data again, if it was handed over in another session.
-            target: The targets, if `data` does not hold them.
+            data, target: The data again, if it was handed over in another session, and its targets.
             progress: Show the progress of the fine-tuning.
             allow_changes: Use a run whose config.yaml was edited, or whose data have changed.
 
         Raises:
-            ConfigError: A wrong argument, or a network that cannot be taken apart; the message names the layer.
-            DataError: The data has changed.
+            ConfigError: A wrong argument, or a network that cannot be taken apart, with the layer that is in the way.
         """
         how = {"scope": scope, "is_structured": structured, "norm": norm, "is_gradual": gradual}
         steps = steps_of(prune, how, low_rank, rank_by, quantize)
         argument = self._data_of(data, target)
         words = override_words(overrides)
         call = f"dlexp.load({str(self.path)!r}).compress({', '.join(map(repr, words))})"
-        place = None if run_dir is None else Path(run_dir)
         request = CompressRequest(
             tuple(steps), epochs, baseline, split, checkpoint, repeats, onnx, metric, (*words, *argument.words),
-            (call,), place, trusted_of_call(self._trust), allow_changes,
+            (call,), None if run_dir is None else Path(run_dir), trusted_of_call(self._trust), allow_changes,
         )  # fmt: skip
         check_request(request)
+        return self._compressed(request, argument, progress)
+
+    def _compressed(self, request: CompressRequest, argument: DataArgument, progress: bool) -> CompressionResult[Self]:
+        """Compress the run with a checked request."""
         with session(argument.given):
             from dlexp.api.progress import progress_of
             from dlexp.config.derive import repeat

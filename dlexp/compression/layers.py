@@ -104,9 +104,9 @@ def apply_structure(network: nn.Module, structure: Structure) -> None:
             raise ValueError(f"{name} has {have}, of which {'x'.join(map(str, sizes))} cannot stay")
         kept = [torch.arange(size) for size in sizes]
         keep(network, name, kept[0] if len(kept) == 2 else None, kept[-1])
-        if len(own) == 2 and sizes[0] < own[0] and not is_depthwise(part_of(network, name)):
+        if len(own) == 2 and sizes[0] < own[0] and not is_depthwise(network.get_submodule(name)):
             with torch.no_grad():
-                part_of(network, name).weight.mul_(math.sqrt(own[0] / sizes[0]))  # type: ignore[operator]
+                network.get_submodule(name).weight.mul_(math.sqrt(own[0] / sizes[0]))  # type: ignore[operator]
 
 
 def structure_between(network: nn.Module, compressed: nn.Module, ranks: Mapping[str, int]) -> Structure:
@@ -158,11 +158,6 @@ def two_layers(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d, rank: int) 
         **options,
     )
     return nn.Sequential(first, kind(rank, layer.out_channels, 1, bias=has_bias, **options))
-
-
-def part_of(network: nn.Module, name: str) -> nn.Module:
-    """The module of that name."""
-    return network.get_submodule(name)
 
 
 def _layer(network: nn.Module, name: str) -> nn.Module | nn.Parameter:

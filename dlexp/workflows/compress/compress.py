@@ -81,8 +81,8 @@ def _one(
     check_sample_pictures(made.experiment)
     run = RunDir.create("compress", config.run_name, request.run_dir)
     with run.lock():
-        told = [vars(change) for change in changes]
-        write_request(run, made.experiment, request.overrides, request.command, told)
+        plain = [vars(change) for change in changes]
+        write_request(run, made.experiment, request.overrides, request.command, plain)
         run.point_latest()
         run.list_elsewhere(reporter.say)
         for note in made.done.notes:
