@@ -261,7 +261,9 @@ def _hooks(mode: _Watching, name: str, is_weighted: bool) -> tuple[Callable[...,
             form = next((form for kind, form in _FORMS.items() if isinstance(module, kind)), None)
             if form is not None:
                 more = (module.alpha,) if isinstance(module, nn.ELU) else ()
+                depth, mode.depth = mode.depth, 0  # the slope is computed with functions that are none of the network's
                 mode.note(form, given[0].detach().clone(), more, {}, output)
+                mode.depth = depth
         if name in mode.running:
             del mode.running[len(mode.running) - 1 - mode.running[::-1].index(name) :]
         if is_weighted:

@@ -25,6 +25,7 @@ from dlexp.models.scratch.bridge import NumpyModule, bridged, in_torch
 from dlexp.models.scratch.dense import numpy_mlp, numpy_perceptron
 from dlexp.models.scratch.translation import in_numpy
 from dlexp.networks.activation_checkpointing import recompute_activations
+from dlexp.networks.inspection.activations import watched_activations
 from dlexp.networks.multiply_adds import counted_products
 from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.activations import Tanh
@@ -364,3 +365,20 @@ def test_what_a_layer_saves_is_counted_and_recomputed_by_torch() -> None:
     networks = nn.ModuleDict({"model": network.train()})
     assert recompute_activations(networks) >= 2
     close(gradients(networks["model"], inputs()), expected)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "elu", "silu", "sigmoid"])
+def test_activations_in_numpy_are_seen_like_those_of_torch(name: str) -> None:
+    found = []
+    for model in twins(activation=name, norm="none", dropout=0.0):
+        with watched_activations(nn.ModuleDict({"model": model})) as calls, torch.no_grad():
+            model(inputs())
+        assert len(calls) == 2
+        found.append(calls)
+    for own, its in zip(found[1], found[0], strict=True):
+        for key in ("place", "function", "after", "unit", "two_sided", "is_gate", "is_end"):
+            assert getattr(own, key) == getattr(its, key), key
+        assert own.slope is not None
+        assert its.slope is not None
+        assert torch.allclose(own.slope, its.slope, atol=1e-6)
+        assert torch.allclose(own.output, its.output, atol=1e-6)
