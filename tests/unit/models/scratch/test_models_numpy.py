@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.evaluate import evaluate
+from dlexp.engine.stacking.trial import known_problem
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.models.mlp import mlp
@@ -31,6 +33,7 @@ from dlexp.networks.outside_torch import computes_in_numpy
 from dlexp.scratch.activations import Tanh
 from dlexp.scratch.dense import Dense
 from dlexp.scratch.layer import Array, Layer
+from dlexp.tasks.base import Phase
 
 CATALOG = Catalog()
 ARGUMENTS: dict[str, Any] = {
@@ -382,3 +385,11 @@ def test_activations_in_numpy_are_seen_like_those_of_torch(name: str) -> None:
         assert its.slope is not None
         assert torch.allclose(own.slope, its.slope, atol=1e-6)
         assert torch.allclose(own.output, its.output, atol=1e-6)
+
+
+def test_runs_in_numpy_are_not_stacked() -> None:
+    update, networks = MagicMock(), nn.ModuleDict({"model": twins()[1]})
+    update.task.phases = {"train": Phase(("model",))}
+    update.state.networks = networks
+    update.micro_batches = [MagicMock(inputs=inputs())]
+    assert "computes in NumPy" in known_problem(update)
