@@ -21,7 +21,8 @@ from dlexp.data.sources.photos.reading import included, read_photo
 from dlexp.data.sources.photos.style_pair import style_pair
 from dlexp.data.sources.photos.super_resolution import photos, super_resolution
 from dlexp.errors import ConfigError, DataError
-from dlexp.specs import ImageSpec, ImageTargetSpec, TargetSpec
+from dlexp.spec_base import TargetSpec
+from dlexp.specs import ImageSpec, ImageTargetSpec
 from dlexp.types import as_tensor
 from dlexp.workflows.data.check import find_in_data
 
@@ -81,14 +82,14 @@ def test_a_target_moves_exactly_as_its_input(bundle: DataBundle) -> None:
     seen = 0
     for batch in TrainBatches(moved, 64, 0, torch.device("cpu")).epoch(1):
         again = downscaled(as_tensor(batch.targets), 2, "bicubic")
-        low = moved.preprocess(again)
+        low = as_tensor(moved.preprocess(again))
         assert torch.allclose(as_tensor(batch.inputs), low, atol=0.05)  # of a level of rounding
         seen += len(batch)
     assert seen == len(bundle.splits["train"])
     shifted = replace(bundle, augment=["crop"], pad=2)
     batch = next(TrainBatches(shifted, 64, 0, torch.device("cpu")).epoch(0))
     inputs, targets = as_tensor(batch.inputs), as_tensor(batch.targets)
-    black = moved.preprocess(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+    black = as_tensor(moved.preprocess(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)))
     is_out = (inputs == black).all(dim=1)
     edge = is_out[:, 0].all(dim=1)  # images whose first row came from outside
     assert edge.any() and targets[edge][:, :, :2].max() == 0
