@@ -89,8 +89,8 @@ def test_a_target_moves_exactly_as_its_input(bundle: DataBundle) -> None:
     shifted = replace(bundle, augment=["crop"], pad=2)
     batch = next(TrainBatches(shifted, 64, 0, torch.device("cpu")).epoch(0))
     inputs, targets = as_tensor(batch.inputs), as_tensor(batch.targets)
-    black = moved.preprocess(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
-    is_out = inputs.eq(as_tensor(black)).all(dim=1)
+    black = as_tensor(moved.preprocess(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)))
+    is_out = (inputs == black).all(dim=1)
     edge = is_out[:, 0].all(dim=1)  # images whose first row came from outside
     assert edge.any() and targets[edge][:, :, :2].max() == 0
     with pytest.raises(ConfigError) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -33,11 +34,9 @@ def test_published_numbers_of_parameters() -> None:
     def size(network: nn.Module) -> int:
         return sum(parameter.numel() for parameter in network.parameters())
 
-    small, large = (1, 8, 8), (1, 24, 24)
-    assert (
-        size(srcnn(input_shape=small, target_shape=large)) == 57_281
-    )  # 9-5-5 of Dong et al. with biases: 5,248 + 51,232 + 801
-    assert size(espcn(input_shape=small, target_shape=large)) == 64 * 25 + 64 + 32 * 64 * 9 + 32 + 9 * 32 * 9 + 9
+    gray: dict[str, Any] = {"input_shape": (1, 8, 8), "target_shape": (1, 24, 24)}
+    assert size(srcnn(**gray)) == 57_281  # 9-5-5 of Dong et al. with biases: 5,248 + 51,232 + 801
+    assert size(espcn(**gray)) == 64 * 25 + 64 + 32 * 64 * 9 + 32 + 9 * 32 * 9 + 9
     colored = edsr(input_shape=(3, 8, 8), target_shape=(3, 16, 16), feature_maps=64, blocks=16)
     assert size(colored) == (3 * 9 + 1) * 64 + 16 * 2 * (64 * 9 + 1) * 64 + (64 * 9 + 1) * 12
 
