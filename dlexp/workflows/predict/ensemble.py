@@ -133,12 +133,12 @@ def combined_columns(runs: Sequence[RestoredRun], how: Combination, prediction: 
     return experiment.task.prediction_columns(spec, prediction)
 
 
-def check_mean(runs: Sequence[RestoredRun], columns: PredictionColumns, views: int = 1) -> None:
+def check_mean(runs: Sequence[RestoredRun], columns: PredictionColumns, views: int = 0) -> None:
     """Raise ConfigError if predictions of several runs or views are neither numbers of classes nor values.
 
-    views  of each sample
+    views  of each sample; 0 and 1 are the sample as it is
     """
-    if len(runs) * views == 1 or columns.scores is not None:
+    if (len(runs) == 1 and views < 2) or columns.scores is not None:
         return
     if isinstance(runs[0].experiment.bundle.spec.targets, ValueSpec | ForecastSpec | ImageTargetSpec):
         return
