@@ -45,7 +45,12 @@ def write_comparison(folder: Path, pictures: Pictures | None = None) -> dict[str
 def content_of(found: Standings) -> dict[str, Any]:
     """The standings as plain values, with the answer and what it is about."""
     rows = [row for row in found.rows if row.spread is not None]
-    return {"answer": answer(found), "of": noun(found.keys, len(rows)), **found.as_dict(), "table": standings_table(found)}
+    return {
+        "answer": answer(found),
+        "of": noun(found.keys, len(rows)),
+        **found.as_dict(),
+        "table": standings_table(found),
+    }
 
 
 def figure_of(found: Standings, *, narrow: bool = False) -> bytes:
