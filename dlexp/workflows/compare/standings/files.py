@@ -45,7 +45,12 @@ def write_comparison(folder: Path, pictures: Pictures | None = None) -> dict[str
 def content_of(found: Standings) -> dict[str, Any]:
     """The standings as plain values, with the answer and what it is about."""
     rows = [row for row in found.rows if row.spread is not None]
-    return {"answer": answer(found), "of": noun(found.keys, len(rows)), **found.as_dict(), "table": table_of(found)}
+    return {
+        "answer": answer(found),
+        "of": noun(found.keys, len(rows)),
+        **found.as_dict(),
+        "table": standings_table(found),
+    }
 
 
 def figure_of(found: Standings, *, narrow: bool = False) -> bytes:
@@ -67,7 +72,7 @@ def figure_of(found: Standings, *, narrow: bool = False) -> bytes:
     return means_png(bars, found.metric, found.best if found.about else "", narrow=narrow)
 
 
-def table_of(found: Standings) -> dict[str, Any]:
+def standings_table(found: Standings) -> dict[str, Any]:
     """The table of all configurations as texts: columns, and rows with the best first."""
     measure = Measure(found.metric.partition("/")[2], found.maximize)
     columns = [noun(found.keys, 1), "n", f"mean {found.metric}", "std", "95 % interval"]
@@ -101,7 +106,7 @@ def _duration(seconds: float) -> str:
 
 
 def _markdown(found: Standings, has_figure: bool) -> str:
-    table = table_of(found)
+    table = standings_table(found)
     rows = [r for r in found.rows if r.spread is not None]
     lines = [f"# Comparison of {len(rows)} {noun(found.keys, len(rows))}", "", answer(found), ""]
     lines += [_row(table["columns"]), _row(["---"] * len(table["columns"])), *map(_row, table["rows"]), ""]
