@@ -151,7 +151,8 @@ _COMPRESSION = Record(
         **dict.fromkeys(("before", "after"), _COSTS),
         "repeats": WHOLE,
         "notes": _TEXTS,
-    }
+    },
+    optional={"first_line": TEXT, "agreement": NUMBER},
 )
 # File -> schema. Keys that a run of another version may lack are optional; a reader states those that it requires.
 SHAPES: Mapping[str, Shape] = {
