@@ -2,7 +2,7 @@
 
     python -m benchmarks.compression.integers RUN QUANTIZED
 
-RUN is a run and QUANTIZED what `dlexp compress RUN --quantize int8` made of it. Processor time, since the machine may be
+RUN is a run, QUANTIZED what `dlexp compress RUN --quantize int8` made of it. Processor time, since the machine may be
 busy: the smallest and the median of many calls that take turns.
 """
 
