@@ -152,7 +152,8 @@ _COMPRESSION = Record(
         **dict.fromkeys(("before", "after"), _COSTS),
         "repeats": WHOLE,
         "notes": _TEXTS,
-    }
+    },
+    optional={"first_line": TEXT, "agreement": NUMBER},
 )
 _ENSEMBLE = Record(
     required={
