@@ -11,11 +11,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlexp.api.picture import Picture
 from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.report.number_format import number
 
 RunT = TypeVar("RunT")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file of a run.
+
+    Attributes:
+        path: The file.
+        png: Its content.
+    """
+
+    path: Path
+    png: bytes = field(repr=False)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from dlexp.api.arguments import DataArgument, Given, Overrides, data_argument, o
 from dlexp.api.calls import explains_its_arguments
 from dlexp.api.compressions import Compressions
 from dlexp.api.examinations import Examinations
-from dlexp.api.picture import Picture
-from dlexp.api.results import EvaluationResult
+from dlexp.api.results import EvaluationResult, Picture
 from dlexp.api.run_samples import RunPredictions, RunSamples
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table

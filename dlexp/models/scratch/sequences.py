@@ -9,6 +9,7 @@ position, H units of a layer in each direction, O outputs.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from torch import nn
@@ -128,12 +129,9 @@ def numpy_transformer(
     refuse_unwritten("pooling", pooling, ("mean", "max"))
     twin = transformer_encoder(**locals())
     vectors = Dense(in_channels, token) if vocabulary_size is None and in_channels else None
-    is_first = norm_place == "before"
-    hidden = max(1, int(token * ffn_factor))
-    stack = [
-        transformer_block(token, heads, hidden, activation=_FFN[ffn](), is_norm_first=is_first, p=dropout)
-        for _ in range(blocks)
-    ]
+    is_first, hidden = norm_place == "before", max(1, int(token * ffn_factor))
+    block = partial(transformer_block, token, heads, hidden, is_norm_first=is_first, p=dropout)
+    stack = [block(activation=_FFN[ffn]()) for _ in range(blocks)]
     layer = networks.TransformerEncoder(
         vectors or Embedding(vocabulary_size or 0, token),
         token,

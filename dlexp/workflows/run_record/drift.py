@@ -13,6 +13,7 @@ from typing import Any
 from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import LOGGERS_FILE, read_run_file
+from dlexp.artifacts.runs.run_tree import study_of_trial
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.derive import CHANGEABLE, Change, config_changes
 from dlexp.config.schema.run import RunConfig
@@ -69,6 +70,13 @@ def check_resume_drift(
     for change in found:
         say(f"changed since this run was started: {describe(change)}")
     return [vars(change) for change in found]
+
+
+def refuse_trial(run: RunDir) -> None:
+    """Raise ConfigError for a trial, which its study trains, and whose result would no longer be that of the study."""
+    if study_of_trial(run.path) is not None:
+        rule, remedy = "is a trial of a study", f"Train it as a run of its own: {command('train', '--from', run.path)}"
+        raise ConfigError.one("--resume", str(run.path), rule, remedy, code="incompatible-run")
 
 
 def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | None) -> bool:

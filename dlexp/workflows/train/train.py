@@ -16,7 +16,6 @@ from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import OF_AN_END, read_run_file
-from dlexp.artifacts.runs.run_tree import study_of_trial
 from dlexp.assemble.compression import refuse_onnx
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training, recovery_hooks
@@ -29,7 +28,7 @@ from dlexp.engine.loop import Course, EpochRecord, Observer, StepRecord, course,
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step
-from dlexp.errors import ConfigError, Diverged, Interrupted
+from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
@@ -40,7 +39,7 @@ from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, RunFacts, unbroken
 from dlexp.workflows.run_record.anomaly_threshold import measure_threshold
-from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
+from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text, refuse_trial
 from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
 from dlexp.workflows.sample.while_training import check_sample_pictures, sample_pictures, write_pictures
 from dlexp.workflows.train.auto import resolve_auto, with_placeholders
@@ -158,7 +157,7 @@ def resuming(
     """The course of `resume` of the run in `request.run_dir`; `on_ready` is called before the first update."""
     assert request.run_dir is not None
     run, trusted, bundle = RunDir(request.run_dir), request.trusted, request.bundle
-    _refuse_trial(run)
+    refuse_trial(run)
     refuse_onnx(config)
     with run.lock():
         say = _both(MetricsLog(run.path).say, reporter.say)
@@ -181,13 +180,6 @@ def resuming(
         run.list_elsewhere(reporter.say)
         on_ready(experiment, run)
         return (yield from _run(run, experiment, setup, reporter, stop, saved, request.together))
-
-
-def _refuse_trial(run: RunDir) -> None:
-    """Raise ConfigError for a trial, which its study trains, and whose result would no longer be that of the study."""
-    if study_of_trial(run.path) is not None:
-        rule, remedy = "is a trial of a study", f"Train it as a run of its own: {command('train', '--from', run.path)}"
-        raise ConfigError.one("--resume", str(run.path), rule, remedy, code="incompatible-run")
 
 
 def train_prepared(

@@ -25,6 +25,35 @@ Views = Annotated[
         autocompletion=completion.views,
     ),
 ]
+AsOne = Annotated[
+    bool, typer.Option("--ensemble", help="evaluate the networks of all runs, or of a group of seeds, as one")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="with --ensemble: equal, or greedy or stacked, which are chosen on the validation split",
+        autocompletion=completion.ensemble_weights,
+    ),
+]
+Vote = Annotated[bool, typer.Option("--vote", help="with --ensemble: each network has a vote for a class")]
+Calibrate = Annotated[
+    bool, typer.Option("--calibrate", help="with --ensemble: use the temperature fitted on the validation split")
+]
+Snapshots = Annotated[
+    bool, typer.Option("--snapshots", help="the networks are the snapshots of a run (trainer.snapshot_every)")
+]
+Soup = Annotated[
+    str | None,
+    typer.Option(
+        "--soup",
+        help="average the weights of the networks into a new run: uniform, or greedy by the validation split",
+        autocompletion=completion.soups,
+    ),
+]
+NewDirectory = Annotated[
+    Path | None, typer.Option("--out", "-o", help="directory of the ensemble or of the averaged run; must be new")
+]
 Others = Annotated[
     list[str] | None,
     typer.Option(
@@ -98,8 +127,10 @@ def averaged_folders(names: Sequence[str]) -> list[Path]:
     return found
 
 
-def check_view_words(words: str) -> None:
-    """Raise ConfigError for words of --tta that mean no views."""
+def check_view_words(words: str | None) -> None:
+    """Raise ConfigError for words of --tta that mean no views; None is no such option."""
+    if words is None:
+        return
     from dlexp.data.augment.views import check_views
 
     check_views(words)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dlexp.cli import completion
 from dlexp.cli import options as given
-from dlexp.cli.commands.results.combining import Views, check_combining, combine_request, folders_of
+from dlexp.cli.commands.results import combining
+from dlexp.cli.commands.results.combining import check_combining, combine_request, folders_of
 from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dlexp.workflows.ensemble.request import CombineRequest
 
 _MIN_RESAMPLES = 100  # for an interval
-_WEIGHTS_HELP = "with --ensemble: equal, or greedy or stacked, which are chosen on the validation split"
-_SOUP_HELP = "average the weights of the networks into a new run: uniform, or greedy by the validation split"
 
 
 def evaluate(
@@ -27,24 +25,14 @@ def evaluate(
     overrides: given.EvaluationOverrides = None,
     split: given.Split = "test",
     checkpoint: given.Checkpoint = "best",
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="evaluate the networks of all runs, or of a group of seeds, as one")
-    ] = False,
-    weights: Annotated[
-        str | None, typer.Option("--weights", help=_WEIGHTS_HELP, autocompletion=completion.ensemble_weights)
-    ] = None,
-    vote: Annotated[bool, typer.Option("--vote", help="with --ensemble: each network has a vote for a class")] = False,
-    calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="with --ensemble: use the temperature fitted on the validation split")
-    ] = False,
-    snapshots: Annotated[
-        bool, typer.Option("--snapshots", help="the networks are the snapshots of a run (trainer.snapshot_every)")
-    ] = False,
-    soup: Annotated[str | None, typer.Option("--soup", help=_SOUP_HELP, autocompletion=completion.soups)] = None,
-    tta: Views = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="directory of the ensemble or of the averaged run; must be new")
-    ] = None,
+    ensemble: combining.AsOne = False,
+    weights: combining.Weights = None,
+    vote: combining.Vote = False,
+    calibrate: combining.Calibrate = False,
+    snapshots: combining.Snapshots = False,
+    soup: combining.Soup = None,
+    tta: combining.Views = None,
+    out: combining.NewDirectory = None,
     resamples: given.Resamples = 1000,
     level: given.Level = 0.95,
     samples: given.MeasuredSamples = None,
@@ -74,8 +62,7 @@ def evaluate(
     changes = evaluation_changes(typed, ("metrics",))
     from dlexp.config.nodes import trusted_packages
 
-    folders = folders_of(names, is_combined)
-    trusted = trusted_packages(tuple(trust or ()))
+    folders, trusted = folders_of(names, is_combined), trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.results import evaluate as view
     from dlexp.metrics.bootstrap import Resampling
 

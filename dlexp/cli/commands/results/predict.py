@@ -64,22 +64,19 @@ def predict(
         changes["data.eval_batch_size"] = batch_size
     check_checkpoint(checkpoint)
     _refuse(samples, files_from, out, force, separator, is_given=bool(text))
-    drawn = beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
-    generation = GenerationOptions(*drawn)
+    drawing = beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
     kind = format_of(out, format)
     folder, *more = averaged_folders([run, *(others or ())])
-    if tta is not None:
-        check_view_words(tta)
-    trusted = trusted_packages(tuple(trust or ()))
+    check_view_words(tta)
     from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
 
-    options, texts = RestoreOptions(checkpoint, changes, trusted, allow_changes), tuple(text or ())
+    trusted, texts = trusted_packages(tuple(trust or ())), tuple(text or ())
+    options = RestoreOptions(checkpoint, changes, trusted, allow_changes)
     with _names(files_from) as names:
         wanted = samples, names, probabilities, top, ignore_extra, separator
-        request = PredictRequest(
-            *wanted, texts=texts, generation=generation, images=images, force=force, others=more, tta=tta or ""
-        )
+        how = GenerationOptions(*drawing)
+        request = PredictRequest(*wanted, None, texts, how, images, force, more, tta or "")
         content = _predicted(folder, request, options, kind, out, collects=json and out is None)
     if json:
         print_json(content)

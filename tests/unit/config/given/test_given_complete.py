@@ -20,7 +20,7 @@ from dlexp.config.schema.names import GROUPS
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError
 
-_TURNS = 66  # the largest number of options of a group; a test below counts
+_TURNS = 76  # the largest number of options of a group; a test below counts
 _CASES = [(turn,) for turn in range(_TURNS)]
 
 
