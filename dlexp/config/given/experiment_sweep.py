@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import yaml
+from hydra.errors import HydraException
 
 from dlexp.config.files.builtin import option_file
 from dlexp.config.files.catalog import Catalog
@@ -23,6 +24,7 @@ from dlexp.config.files.words import CaseWord, FileWord, key_of
 from dlexp.config.files.yaml_files import Leaf, bases_of, read_yaml
 from dlexp.config.given.nodes import FileReading
 from dlexp.config.given.plain import special_words
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.names import CASES, SWEEP
 from dlexp.errors import ConfigError
 from dlexp.text.nearest import nearest_name
@@ -39,7 +41,8 @@ class ExperimentLine:
 
     Attributes:
         words: The axes of the experiment that the line leaves open, then the words of the line.
-        axes: The keys of these axes, () for a line that trains one configuration.
+        axes: The keys with several values: those of these axes, and those that the line gives several values in
+            place of an axis. () for a line that trains one configuration.
     """
 
     words: tuple[str, ...]
@@ -65,13 +68,22 @@ def with_sweep_of_experiment(words: Sequence[str], catalog: Catalog, replaced: S
     elif picked and not any(isinstance(word, CaseWord) for word in words):
         remedy = f"Remove {picked[-1]}; dlexp train --dry-run lists the jobs of an experiment."
         raise ConfigError.one(CASES, picked[-1].partition("=")[2], "this line has no cases", remedy, code="no-effect")
-    last = {key_of(word) for word in own}
+    last = {key_of(word): word for word in own}
+    given = [last[key] for key in map(key_of, axes) if key in last and _has_several_values(last[key])]
     axes = [word for word in axes if key_of(word) not in last]
-    several = [word for word in axes if not isinstance(word, CaseWord) or len(word.cases) > 1]
+    several = [*given, *(word for word in axes if not isinstance(word, CaseWord) or len(word.cases) > 1)]
     if several:
         return ExperimentLine((*axes, *own), tuple(key_of(word) for word in several))
     of_case = [word for case in axes if isinstance(case, CaseWord) for words in case.cases.values() for word in words]
     return ExperimentLine((*(word for word in of_case if key_of(word) not in last), *own))
+
+
+def _has_several_values(word: str) -> bool:
+    """Whether a word of the line lists values; False for one that cannot be read, which is reported later."""
+    try:
+        return bool(parse_override(word).is_sweep_override())
+    except HydraException:
+        return False
 
 
 def _picked(word: str, among: CaseWord) -> CaseWord:

@@ -90,6 +90,17 @@ def test_an_unknown_case_is_refused_with_the_nearest(tmp_path: Path) -> None:
     refused(error.value, "no-effect", "cases", "Remove cases=plain")
 
 
+def test_values_of_the_line_for_every_axis_are_a_grid_too(tmp_path: Path) -> None:
+    known = catalog(tmp_path, grid=GRID, cases=CASES)
+    line = with_sweep_of_experiment(("experiment=grid", "optim=sgd,adam", "seed=3"), known)
+    assert line.axes == ("optim",)
+    assert [job.name for job in jobs_of(line.words, known)] == ["optim=sgd", "optim=adam"]
+    assert with_sweep_of_experiment(("experiment=grid", "optim=sgd,adam"), known, ("seed",)).axes == ("optim",)
+    assert with_sweep_of_experiment(("experiment=cases", "cases=plain", "seed=1,2"), known).axes == ("seed",)
+    assert with_sweep_of_experiment(("experiment=grid", "optim=sgd", "seed=3"), known).axes == ()
+    assert with_sweep_of_experiment(("experiment=grid", "optim=sgd", "seed=[3"), known).axes == ()  # reported later
+
+
 @pytest.mark.parametrize(
     ("text", "where", "code"),
     [
