@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlexp.api.tables import metric_texts, notebook_table
+from dlexp.findings import counted
 from dlexp.report.number_format import number
 
 RunT = TypeVar("RunT")
@@ -108,7 +109,7 @@ class EvaluationResult:
             (str(name), number(str(name), row["value"]), _between(str(name), row["low"], row["high"]))
             for name, row in self.table.iterrows()
         ]
-        title = f"{self.split} split, {self.report['samples']:,} samples, {self.report['checkpoint']} weights"
+        title = f"{self.split} split, {counted(self.report['samples'], 'sample')}, {self.report['checkpoint']} weights"
         first, header = len(metric_texts(self.metrics)), ("metric", "value", "interval")
         more = notebook_table("", rows[first:], header)
         return f"{notebook_table(title, rows[:first], header)}<details><summary>all metrics</summary>{more}</details>"

@@ -75,7 +75,7 @@ class FeatureNetwork(nn.Module):
             return
         found = usual_layers(self.network, self._read(images))
         if not found:
-            rule = "has no activation or convolution whose output are maps (B, C, H, W)"
+            rule = "has no activation or convolution that puts out maps (B, C, H, W)"
             remedy = "Name the run of a convolutional network."
             raise ConfigError.one(KEY, type(self.network).__name__, rule, remedy, code="incompatible-data")
         self.usual_style = tuple(found)

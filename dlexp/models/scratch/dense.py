@@ -55,8 +55,10 @@ def numpy_mlp(
 
     Raises ValueError for unknown names, and for what is not written in NumPy.
     """
-    refuse_unwritten("activation", activation, ACTIVATIONS)
-    refuse_unwritten("norm", norm, _NORMS)
+    refuse_unwritten(
+        ("activation", activation, ACTIVATIONS),
+        ("norm", norm, _NORMS),
+    )
     twin = mlp(
         input_shape=input_shape,
         num_outputs=num_outputs,

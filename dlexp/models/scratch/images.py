@@ -44,8 +44,10 @@ def numpy_cnn(
 
     Raises ValueError for unknown names, for what is not written in NumPy, and for samples that are no images.
     """
-    refuse_unwritten("activation", activation, ACTIVATIONS)
-    refuse_unwritten("norm", norm, ("none", "batch", "layer"))
+    refuse_unwritten(
+        ("activation", activation, ACTIVATIONS),
+        ("norm", norm, ("none", "batch", "layer")),
+    )
     twin = simple_cnn(
         input_shape=input_shape,
         num_outputs=num_outputs,

@@ -55,7 +55,7 @@ def numpy_rnn(
     The layers of `rnn`, which also draws the weights: the same words and seed begin with the same network. Arguments
     and errors are those of `rnn`; pooling is last, mean, max or final.
     """
-    refuse_unwritten("pooling", pooling, _RECURRENT_POOLINGS)
+    refuse_unwritten(("pooling", pooling, _RECURRENT_POOLINGS))
     return _recurrent(rnn(**locals()))
 
 
@@ -80,7 +80,7 @@ def numpy_lstm(
     The layers of `lstm`, which also draws the weights. Arguments and errors are those of `lstm`; pooling is last, mean,
     max or final.
     """
-    refuse_unwritten("pooling", pooling, _RECURRENT_POOLINGS)
+    refuse_unwritten(("pooling", pooling, _RECURRENT_POOLINGS))
     return _recurrent(lstm(**locals()))
 
 
@@ -124,9 +124,11 @@ def numpy_transformer(
 
     Raises ValueError for unknown names, for what is not written in NumPy, and sizes that do not divide.
     """
-    refuse_unwritten("ffn", ffn, _FFN)
-    refuse_unwritten("positions", positions, ("sinusoidal", "none"))
-    refuse_unwritten("pooling", pooling, ("mean", "max"))
+    refuse_unwritten(
+        ("ffn", ffn, _FFN),
+        ("positions", positions, ("sinusoidal", "none")),
+        ("pooling", pooling, ("mean", "max")),
+    )
     twin = transformer_encoder(**locals())
     vectors = Dense(in_channels, token) if vocabulary_size is None and in_channels else None
     is_first, hidden = norm_place == "before", max(1, int(token * ffn_factor))

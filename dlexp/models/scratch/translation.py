@@ -70,10 +70,19 @@ LAYERS: Mapping[type[nn.Module], Callable[[Any], Layer]] = {
 ACTIVATIONS = tuple(name for name, made in OF_TORCH.items() if type(made()) in LAYERS)
 
 
-def refuse_unwritten(key: str, given: str, known: Iterable[str]) -> None:
-    """Raise ValueError for a value of a key that NumPy has no layer for."""
-    if given not in known:
-        raise ValueError(f"{key}={given} is not written in NumPy; available: {', '.join(known)}")
+def refuse_unwritten(*settings: tuple[str, str, Iterable[str]]) -> None:
+    """Raise ValueError that names every value which NumPy has no layer for.
+
+    Args:
+        settings: Key, given value and the values that are written in NumPy, of each setting.
+    """
+    found = [
+        f"{key}={given} is not written in NumPy; available: {', '.join(known)}"
+        for key, given, known in settings
+        if given not in known
+    ]
+    if found:
+        raise ValueError(". ".join(found))
 
 
 def in_numpy(network: nn.Module) -> nn.Module:

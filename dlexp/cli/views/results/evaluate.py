@@ -61,7 +61,7 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
         # The first are equal to the accuracy, or derived from it, for single-label classes.
         if not name.endswith("_micro") and not (name.endswith(_FLOOR) and name.removesuffix(_FLOOR) in real)
     ]
-    title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
+    title = f"{content['split']} split, {counted(content['samples'], 'sample')}, {content['checkpoint']} weights"
     beside = ["real data"] if real else []
     columns = ["metric", "value", *beside, *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
@@ -216,7 +216,7 @@ def _mistakes(path: Path) -> None:
             for place in values:
                 line[place] = next(texts)
         out.print()
-        out.print(table(f"{len(shown)} worst mistakes, more in mistakes.csv", header, shown))
+        out.print(table(f"{counted(len(shown), 'worst mistake')}, more in mistakes.csv", header, shown))
 
 
 def _short(cell: str) -> str:

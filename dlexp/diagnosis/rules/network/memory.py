@@ -45,6 +45,7 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
         more = (Evidence("training loss by that of the best constant outputs", loss / constant, _NO_BETTER),)
         remedy, learned = _longer(case, options, loss)
         more = (*more, *learned)
+    gates = "" if _has_gates(case) else "gates (an LSTM or a GRU), "
     yield Verdict(
         "fading_memory",
         "warning" if proof is not None or (is_stuck and remedy) else "note",
@@ -52,17 +53,23 @@ def fading_memory(case: Case) -> Iterator[Verdict]:
         (*found, *more),
         "Each step of the recurrence multiplies the gradient by less than 1.",
         remedy,
-        "" if remedy else "Use gates (an LSTM or a GRU), attention, or shorter sequences.",
+        "" if remedy else f"Use {gates}attention, or shorter sequences.",
         confidence=0.9 if proof is not None else 0.75 if is_stuck and remedy else 0.35,
         layer=memory.layer,
         source="gradient through time",
     )
 
 
+def _has_gates(case: Case) -> bool:
+    """Whether the recurrent network of the run is gated already, as an LSTM and a GRU are."""
+    return str(case.facts.settings.get("model.cell") or case.facts.options.get("model", "")).endswith(("lstm", "gru"))
+
+
 def _gated(case: Case) -> list[Option]:
     """Words that keep memory, those of the same cell last."""
     model, settings = case.facts.options.get("model", ""), case.facts.settings
     options = [Option((f"model={name}",)) for name in ("gru", "lstm") if model == "rnn"]
+    options += [Option(("model=numpy_lstm",))] if model == "numpy_rnn" else []
     if model == "recurrent_cells" and settings.get("model.cell") == "rnn":
         options += other_values(case, "model.cell", ("gru", "lstm"))
     if "model.forget_bias" in settings:

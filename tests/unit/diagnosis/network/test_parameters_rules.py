@@ -124,6 +124,8 @@ def test_the_reach_of_weights_that_learned_nothing_is_that_at_the_start() -> Non
 def test_a_short_reach_is_a_note_where_nothing_better_is_known_and_a_long_one_is_nothing() -> None:
     faded = seen(0.1, memory=MemoryMeasure("model.rnn", 50, 5, 1e-9))
     (found,) = fading_memory(case(faded, faded, options=RNN))
-    assert found.severity == "note"
+    assert found.severity == "note" and "Use gates" in found.action
+    (gated,) = fading_memory(case(faded, faded, options={"model": "numpy_lstm"}))
+    assert gated.action == "Use attention, or shorter sequences."
     assert not list(fading_memory(case(seen(memory=MemoryMeasure("model.rnn", 50, 30, 0.1)), options=RNN)))
     assert not list(fading_memory(case(seen(), seen())))

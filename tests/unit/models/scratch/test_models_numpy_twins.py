@@ -218,6 +218,11 @@ def test_what_is_not_written_in_numpy_is_refused(builder: Builder, given: dict[s
         builder(**given)
 
 
+def test_all_that_is_not_written_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"activation=mish is not .*\. norm=group is not written in NumPy"):
+        numpy_cnn(**{**IMAGES, "norm": "group", "activation": "mish"})
+
+
 def losses(words: str, updates: int) -> list[float]:
     """The mean training loss after each update."""
     experiment = assemble(load([*words.split(), "trainer.precision=fp32", "trainer.device=cpu"], Catalog(())))
