@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dlexp.report.figures.curves import as_png
@@ -84,6 +85,8 @@ def matrix_png(title: str, values: NDArray[np.float64], labels: tuple[str, str])
     drawn = axes.imshow(shown, cmap="RdBu_r", vmin=low, vmax=high, aspect="auto", interpolation="nearest")
     axes.set_ylabel(labels[0])
     axes.set_xlabel(labels[1])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(drawn, ax=axes, shrink=0.9)
     figure.suptitle(f"{title}{more}", fontsize="medium", wrap=True)
     return as_png(figure)
@@ -96,6 +99,7 @@ def units_png(title: str, values: NDArray[np.float64]) -> bytes:
     axes.bar(np.arange(len(values)), values, width=1.0 if len(values) > 60 else 0.8, color="#0072B2")
     axes.axhline(0, color="#555555", linewidth=0.8)
     axes.set_xlabel("unit")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("output")
     figure.suptitle(title, fontsize="medium", wrap=True)
     return as_png(figure)
