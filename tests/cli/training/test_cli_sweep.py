@@ -165,7 +165,7 @@ def test_the_name_of_an_experiment_trains_its_sweep_and_each_job_alone(capsys: p
     line = ("train", "-q", "--config-dir", "my", "experiment=study")
     dlexp(*line, "--dry-run")
     last = capsys.readouterr().out.splitlines()[3]
-    assert last.endswith("dlexp train 'cases=some dropout' seed=1 experiment=study")
+    assert last.endswith("dlexp train --config-dir my 'cases=some dropout' seed=1 experiment=study")
     dlexp(*line)
     folder, out = only_sweep(), capsys.readouterr().out
     assert states(folder) == ["finished"] * 4

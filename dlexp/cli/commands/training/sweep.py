@@ -13,6 +13,7 @@ from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import configuration, resumed_sweep, trusted_of
 from dlexp.cli.style import print_json
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import folder_of_variable
 from dlexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, qu
         if as_json:
             print_json([_as_dict(number, job) for number, job in enumerate(built)])
         else:
-            view.list_jobs(built, arguments.from_run)
+            view.list_jobs(built, _shared_options(arguments, common))
         return
     if arguments.from_run is not None:  # overrides.yaml of a job must contain all overrides, to be repeatable
         before = configuration((), arguments.from_run, catalog)[1]
@@ -103,6 +104,14 @@ def _jobs(arguments: TrainArguments, catalog: Catalog) -> tuple[SweepJob, ...]:
     seeds = ",".join(str(first + offset) for offset in range(arguments.seeds))
     rest = tuple(word for word in arguments.overrides if not word.startswith("seed="))
     return sweep_jobs((*rest, f"seed={seeds}"), catalog, load)
+
+
+def _shared_options(arguments: TrainArguments, common: CommonOptions) -> list[str]:
+    """The options without which a line of a job is not the same; a folder of the environment needs none."""
+    folders = [folder for folder in common.config_dirs if folder != folder_of_variable()]
+    options = [word for folder in folders for word in ("--config-dir", str(folder))]
+    options += [word for package in common.trust for word in ("--trust", package)]
+    return options if arguments.from_run is None else [*options, "--from", arguments.from_run]
 
 
 def _as_dict(number: int, job: SweepJob) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def progress_view(quiet: bool) -> ProgressView[SweepProgress]:
     return view
 
 
-def list_jobs(jobs: Sequence[SweepJob], from_run: str | None) -> None:
-    """Print the command of each job, and how long all can take."""
-    first = ["train", *(["--from", from_run] if from_run is not None else [])]
+def list_jobs(jobs: Sequence[SweepJob], options: Sequence[str]) -> None:
+    """Print the command of each job, with the options that all share, and how long all can take."""
+    first = ["train", *options]
     for position, job in enumerate(jobs):
         out.print(f"{position:>4}  {escape(command(*first, *(job.line or job.overrides)))}")
     epochs = sum(job.config.trainer.epochs for job in jobs)
