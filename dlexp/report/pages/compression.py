@@ -45,7 +45,7 @@ def compression_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, str
 
 
 def baseline_text(content: Mapping[str, Any]) -> str:
-    """The metric of the same structure trained from random weights; "" where none was trained, or it has no such metric."""
+    """The metric of the same structure trained from random weights; "" where none was trained, or it has no such."""
     name = content["metric"]["name"]
     value = content.get("baseline", {}).get("metrics", {}).get(name.partition("/")[2])
     return "" if value is None else number(name, value)
