@@ -176,6 +176,13 @@ def test_a_changed_teacher_is_refused_on_resume(
     run("train", "--resume", str(tmp_path / "student"), "trainer.epochs=3")
 
 
+def test_a_teacher_is_refused_where_the_task_has_none(
+    trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "--resume", str(trained[1]), "trainer.epochs=3", "task.teacher=a")
+    line_refused(capsys, *words, code="unknown-key", where="task.teacher", remedy="Remove it.")
+
+
 def test_a_trained_student_needs_no_teacher(trained: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(trained[0], tmp_path / "student")
     aside = trained[1].rename(trained[1].with_name("gone"))
