@@ -153,7 +153,9 @@ def _of_input(values: Mapping[str, Any]) -> dict[str, Any]:
 def _of_teacher(problem: Problem, folder: str) -> Problem:
     """A problem of the teacher as one of the key that names it."""
     about = "" if problem.where == folder else f"{problem.where}: "
-    return Problem(_KEY, folder, f"{about}{problem.rule}", problem.remedy, code=problem.code)
+    gone = problem.rule.startswith("is gone")  # to forget the run, as its remedy says, would not bring the teacher back
+    remedy = f"Move it back, or name its new place: {_KEY}=DIRECTORY" if gone else problem.remedy
+    return Problem(_KEY, folder, f"{about}{problem.rule}", remedy, code=problem.code)
 
 
 def _refused(folder: str, rule: str, remedy: str) -> ConfigError:

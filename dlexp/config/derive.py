@@ -38,6 +38,7 @@ CHANGEABLE = (
     "trainer.doctor",
     "trainer.sample_every",
     *(f"logger.{item.name}" for item in fields(LoggerConfig)),
+    "task.teacher",  # its fingerprint is compared separately, so that a teacher may move
     "data.download",
     "data.in_memory",
     "data.workers",

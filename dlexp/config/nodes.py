@@ -165,7 +165,9 @@ def check_arguments(
         if name not in parameters:
             near = get_close_matches(name, parameters, n=1)
             taken = ", ".join(key for key in parameters if key not in runtime)
-            remedy = f"Did you mean {node.group}.{near[0]}?" if near else f"Available: {taken}."
+            remedy = (
+                f"Did you mean {node.group}.{near[0]}?" if near else f"Available: {taken}." if taken else "Remove it."
+            )
             remedy = option_of_predict(node.option, f"{node.group}.{name}", value) or remedy
             problems.append(
                 Problem(

@@ -28,9 +28,11 @@ def compression_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     metric, before, after = content["metric"], content["before"], content["after"]
     values = [number(metric["name"], metric[side]) if metric[side] is not None else "" for side in ("before", "after")]
     yield metric["name"], *values, _difference(metric)
+    if baseline := baseline_text(content):
+        yield f"{metric['name']} of the baseline, from random weights", "", baseline, ""
     if (share := content.get("agreement")) is not None:
-        yield "samples of the same predicted class", "", f"{share:.2%}", ""
-    yield "sparsity", f"{before['sparsity']:.1%}", f"{after['sparsity']:.1%}", ""
+        yield "samples of the same predicted class", "", f"{100 * share:.2f} %", ""
+    yield "sparsity", f"{100 * before['sparsity']:.1f} %", f"{100 * after['sparsity']:.1f} %", ""
     for key, label in _COUNTS.items():
         one, two = before.get(key), after.get(key)
         if one is not None and two is not None:
@@ -40,6 +42,13 @@ def compression_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             for share in ("p50", "p95"):
                 one, two = before[key][f"{share}_ms"], after[key][f"{share}_ms"]
                 yield label.format(share), f"{one:.3g}", f"{two:.3g}", _less(one, two)
+
+
+def baseline_text(content: Mapping[str, Any]) -> str:
+    """The metric of the same structure trained from random weights; "" where none was trained, or it has no such."""
+    name = content["metric"]["name"]
+    value = content.get("baseline", {}).get("metrics", {}).get(name.partition("/")[2])
+    return "" if value is None else number(name, value)
 
 
 def paired_text(metric: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def chosen_ensemble(collected: CollectedOutputs, request: CombineRequest) -> Ens
         temperatures = tuple(_temperature(one) for one in val)
     if request.calibrate:
         if temperature is None:
-            rule = f"is of probabilities, and loss={experiment.config.loss.option} makes none"
+            rule = f"fits a temperature to probabilities, and loss={experiment.config.loss.option} makes none"
             raise ConfigError.one("--calibrate", "", rule, "Remove it.", code="not-supported")
         how = Combination(how.weights, False, temperature)
     metrics = tuple(sample_scores(one).metrics() for one in val)

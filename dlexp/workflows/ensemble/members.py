@@ -18,18 +18,22 @@ from dlexp.workflows.run_record.ensemble_record import (
     EnsembleMember,
     read_ensemble,
     refuse_checkpoint,
+    refuse_twice,
     snapshot_epochs,
 )
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
 
-def ensemble_members(folders: Sequence[Path], checkpoint: str, *, snapshots: bool = False) -> list[EnsembleMember]:
+def ensemble_members(
+    folders: Sequence[Path], checkpoint: str, *, snapshots: bool = False, word: str = "--ensemble"
+) -> list[EnsembleMember]:
     """The networks that directories stand for, each once, in order.
 
     Args:
         folders: Of runs, groups of seeds, sweeps and ensembles.
         checkpoint: best or last.
         snapshots: Whether the snapshots of each run are taken in place of its checkpoint.
+        word: The option that asks for them, for messages.
 
     Raises:
         ConfigError: Anything else than such directories, a network that is named twice, fewer than two networks,
@@ -46,9 +50,9 @@ def ensemble_members(folders: Sequence[Path], checkpoint: str, *, snapshots: boo
         found, problems = _snapshots(found)
     if problems:
         raise ConfigError(problems)
-    _refuse_twice(found)
+    refuse_twice(found)
     if len(found) < 2:
-        raise _too_few(found, snapshots)
+        raise _too_few(found, "--snapshots" if snapshots else word)
     summaries = [read_run_summary(run) for run in dict.fromkeys(member.run for member in found)]
     _refuse_others(summaries)
     return _labeled(found)
@@ -90,25 +94,11 @@ def _snapshots(found: Sequence[EnsembleMember]) -> tuple[list[EnsembleMember], l
     return members, problems
 
 
-def _refuse_twice(found: Sequence[EnsembleMember]) -> None:
-    seen: set[tuple[Path, str]] = set()
-    problems = []
-    for member in found:
-        place = member.run.resolve(), member.checkpoint
-        if place in seen:
-            rule = "is named twice: weights are chosen, not typed"
-            remedy = "Name it once. Use --weights greedy to let members count more than once."
-            problems.append(Problem(str(member.run), "", rule, remedy, code="invalid-value"))
-        seen.add(place)
-    if problems:
-        raise ConfigError(problems)
-
-
-def _too_few(found: Sequence[EnsembleMember], snapshots: bool) -> ConfigError:
-    where, what = ("--snapshots", "snapshots") if snapshots else ("--ensemble", "networks")
-    rule = f"requires at least two {what}, got {len(found)}"
+def _too_few(found: Sequence[EnsembleMember], where: str) -> ConfigError:
+    rule = f"requires at least two networks, got {len(found)}"
     remedy = "Name more runs, or a group of seeds as dlexp train --seeds 5 makes it"
-    if snapshots:
+    if where == "--snapshots":
+        rule = f"requires at least two snapshots, got {len(found)}"
         remedy = "Train with a smaller trainer.snapshot_every, or more epochs."
     return ConfigError.one(where, "", rule, remedy, code="missing-value")
 

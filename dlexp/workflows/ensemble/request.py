@@ -69,17 +69,17 @@ class CombineRequest:
                 "--calibrate": self.calibrate,
                 "--tta": bool(self.tta),
             }
-            rule = "is of an ensemble; a soup is one network"
+            rule = "is for an ensemble; a soup is one network"
             problems += [
                 Problem(word, "", rule, "Remove it, or use --ensemble in place of --soup", code="cannot-combine")
                 for word, is_given in apart.items()
                 if is_given
             ]
         if self.vote and self.weights == "stacked":
-            rule = "are weights of probabilities, and votes have none"
+            rule = "weighs probabilities, and a vote has none"
             problems.append(Problem("--weights", "stacked", rule, "Use --weights greedy", code="cannot-combine"))
         if self.vote and self.calibrate:
-            rule = "is of probabilities, and votes are none"
+            rule = "fits a temperature to probabilities, and a vote has none"
             problems.append(Problem("--calibrate", "", rule, "Remove --calibrate or --vote.", code="cannot-combine"))
         if problems:
             raise ConfigError(problems)

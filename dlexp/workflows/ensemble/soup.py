@@ -68,7 +68,7 @@ def make_soup(folders: Sequence[Path], request: CombineRequest) -> dict[str, Any
         ConfigError: Ingredients of other shapes, data or preprocessing; nothing is written.
     """
     request.check()
-    members = ensemble_members(folders, request.checkpoint, snapshots=request.snapshots)
+    members = ensemble_members(folders, request.checkpoint, snapshots=request.snapshots, word="--soup")
     _refuse_other_inputs(members)
     ingredients = [eval_weights_of(RunDir.find(member.run), member.checkpoint) for member in members]
     _refuse_other_shapes(members, ingredients)

@@ -83,7 +83,9 @@ def _attributions(run: RunDir, experiment: Experiment, request: ExplainRequest) 
     network = experiment.networks["model"]
     if isinstance(network, OnnxNetwork):
         rule = "an ONNX file of whole numbers has no weights and gradients, by which an explanation is made and checked"
-        raise NotExplained(f"{rule}. Explain the run that it was made of, or use --method permutation")
+        is_table = isinstance(experiment.bundle.spec.inputs, TableSpec)
+        instead = ", or use --method permutation" if is_table else ""  # which is for tables
+        raise NotExplained(f"{rule}. Explain the run that it was made of{instead}")
     settings = MethodSettings(experiment.config.seed, request.steps, window=request.window)
     if request.rows:
         positions = positions_of(experiment, request.split, request.rows)

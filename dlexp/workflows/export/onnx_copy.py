@@ -38,7 +38,7 @@ def copied_facts(answers: Sequence[Tensor], tolerance: float) -> dict[str, Any]:
     """What a comparison of other exports finds, of a file that is copied."""
     return {
         "on": "nothing, since the file is a copy",
-        "batches": [len(each) for each in answers],
+        "batches": [],
         "largest_difference": 0.0,
         "largest_output": max(float(each.abs().max()) for each in answers),
         "in": "the unit of the outputs",

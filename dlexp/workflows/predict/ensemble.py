@@ -19,7 +19,7 @@ from dlexp.sequence_specs import ForecastSpec
 from dlexp.specs import ClassSpec, ImageTargetSpec, ValueSpec
 from dlexp.text.quoting import shell_word
 from dlexp.types import Batch, Prediction
-from dlexp.workflows.run_record.ensemble_record import used_members
+from dlexp.workflows.run_record.ensemble_record import refuse_twice, used_members
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
 
@@ -34,7 +34,7 @@ def restore_members(
         others: More of them. All networks then have the same weight.
 
     Raises:
-        ConfigError: There is no run, or its configuration was edited; an ensemble with `others`.
+        ConfigError: There is no run, or its configuration was edited; a network that is named twice.
         DlexpError: A checkpoint does not exist, or the runs preprocess their inputs in different ways, or predict
             different things.
     """
@@ -42,6 +42,7 @@ def restore_members(
     if others:
         members += [one for other in others for one in used_members(other, options.checkpoint)[0]]
         how = None
+        refuse_twice(members)
     found = [restore_run(one.run, replace(options, checkpoint=one.checkpoint)) for one in members]
     check_same_inputs(found)
     return found, how or Combination.equal(len(found))

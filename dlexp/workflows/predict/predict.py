@@ -61,9 +61,11 @@ def predict_run(
     begun = time.perf_counter()
     found = answer(runs, how, request, writer, say, options.checkpoint)
     seconds = time.perf_counter() - begun
+    whole = folder if is_ensemble(folder) else stored.run.path.parent
     return {
-        "run": str(folder if is_ensemble(folder) else stored.run.path if len(runs) == 1 else stored.run.path.parent),
+        "run": str(stored.run.path if request.others or (len(runs) == 1 and whole != folder) else whole),
         "mean_of": [str(run.run.path) for run in runs] if len(runs) > 1 else [],
+        "views": request.tta,
         "weights": list(how.weights) if len(runs) > 1 else [],
         "checkpoint": options.checkpoint,
         **found,

@@ -12,7 +12,7 @@ from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.artifacts.runs.run_tree import ENSEMBLE_MARK, is_ensemble, is_group, members
-from dlexp.errors import ConfigError, DlexpError
+from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.metrics.ensembles.combination import Combination, OutputMeaning, unit_sum
 from dlexp.text.time_format import now_utc
 
@@ -143,6 +143,21 @@ def refuse_checkpoint(checkpoint: str) -> None:
         raise ConfigError.one(
             "--checkpoint", checkpoint, rule, "Remove it, or make another ensemble.", code="no-effect"
         )
+
+
+def refuse_twice(found: Sequence[EnsembleMember]) -> None:
+    """Raise ConfigError for every network that is named twice."""
+    seen: set[tuple[Path, str]] = set()
+    problems = []
+    for member in found:
+        place = member.run.resolve(), member.checkpoint
+        if place in seen:
+            rule = "is named twice: weights are chosen, not typed"
+            remedy = "Name it once. dlexp evaluate --ensemble --weights greedy lets members count more than once."
+            problems.append(Problem(str(member.run), "", rule, remedy, code="invalid-value"))
+        seen.add(place)
+    if problems:
+        raise ConfigError(problems)
 
 
 def used_members(folder: Path, checkpoint: str) -> tuple[list[EnsembleMember], Combination | None]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from refusals import line_refused
 from run_toys import write_run
 
 from dlexp.cli.app import main
+from dlexp.cli.views.results.predict import show
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,19 @@ def test_a_damaged_ensemble_is_named(capsys: pytest.CaptureFixture[str]) -> None
     Path("e").mkdir()
     Path("e/ensemble.json").write_text(json.dumps({"members": []}))
     line_refused(capsys, "evaluate", "e", code="corrupted", where="ensemble.json", exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"run": "g", "mean_of": ["g/seed-42", "g/seed-43"], "views": ""}, "the mean of 2 runs of g\n"),
+        ({"run": "a", "mean_of": ["a", "b"], "views": "8"}, "2 runs (a, b), each with the views of --tta 8\n"),
+        ({"run": "a", "mean_of": [], "views": "flip"}, "the mean of the views of --tta flip\n"),
+    ],
+)
+def test_a_prediction_says_what_it_is_the_mean_of(
+    content: dict[str, Any], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"items": 2, "bad": 0, "out": "", "seconds": 1.0, "items_per_second": 2.0}
+    show({**counts, "device": "cpu", "precision": "fp32", **content}, quiet=False)
+    assert capsys.readouterr().err.endswith(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dlexp.cli.console import escape, out, table
 from dlexp.report.number_format import number
-from dlexp.report.pages.compression import compression_rows, paired_text
+from dlexp.report.pages.compression import baseline_text, compression_rows, paired_text
 from dlexp.text.quoting import command
 
 
@@ -52,6 +52,9 @@ def _show_several(content: Mapping[str, Any]) -> None:
             ]
         )
     head = ["steps", name, "difference", "nonzero", "multiply-adds", "p50 ms"]
+    if any("baseline" in each for each in found):
+        head.append("baseline")
+        rows = [[*row, text] for row, text in zip(rows, ["", *map(baseline_text, found)], strict=True)]
     out.print(table(str(content["source"]), head, rows, numbers_from=1))
     out.print("\n* no other strength is better in both the metric and the cost; intervals of 95 %")
     folder = _short(content["folder"])

@@ -17,10 +17,12 @@ def show(content: Mapping[str, Any]) -> None:
     described = {**(several or {"input": content["input"]}), "output": content["output"]}
     rows = [[name, _values(one)] for name, one in described.items()]
     rows.append(["meaning", content["output"]["what"]])
-    rows.append(["checked on", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
+    batches = ", ".join(map(str, compared["batches"][:5]))
+    rows.append(["checked on", f"{compared['on']}, batches of {batches}" if batches else compared["on"]])
     text = f"{compared['largest_difference']:.3g}, with a largest output of {compared['largest_output']:.3g}"
     unit = "" if compared["in"] == "the unit of the outputs" else f", in {compared['in']}"
-    rows.append(["difference", f"at most {text}{unit}"])
+    if batches:
+        rows.append(["difference", f"at most {text}{unit}"])
     out.print(table("", ["", ""], rows, numbers_from=9))
     out.print(f"\n  file     {escape(near)} ({content['bytes']:,} bytes)")
 

@@ -30,7 +30,8 @@ def pareto_png(found: Sequence[Mapping[str, Any]]) -> bytes:
         axes.grid(alpha=0.3)
         if number == 0:
             axes.set_ylabel(str(found[0]["metric"]["name"]))
-            axes.legend(fontsize=8)
+    # Above the panels, where it covers no point.
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
     return as_png(figure, formulas=True)
 
 

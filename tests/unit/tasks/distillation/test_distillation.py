@@ -159,18 +159,28 @@ def test_a_changed_teacher_is_refused_on_resume(
     trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     place, other = trained
-    shutil.copytree(place, tmp_path / "student")
+    moved = tmp_path / "moved"
+    for copied in (tmp_path / "student", moved):
+        shutil.copytree(place, copied)
     aside = other.with_name("aside")
     other.rename(aside)
     try:
         words = ("train", "--resume", str(tmp_path / "student"), "trainer.epochs=3")
         line_refused(capsys, *words, code="not-found", where="task.teacher")
+        run("train", "--resume", str(moved), "trainer.epochs=3", f"task.teacher={aside}")
         run("train", *TEACHER, "seed=1", "--run-dir", str(other))
         line_refused(capsys, *words, code="data-changed", where="teacher_fingerprint", remedy="--allow-changes")
     finally:
         shutil.rmtree(other, ignore_errors=True)
         aside.rename(other)
     run("train", "--resume", str(tmp_path / "student"), "trainer.epochs=3")
+
+
+def test_a_teacher_is_refused_where_the_task_has_none(
+    trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "--resume", str(trained[1]), "trainer.epochs=3", "task.teacher=a")
+    line_refused(capsys, *words, code="unknown-key", where="task.teacher", remedy="Remove it.")
 
 
 def test_a_trained_student_needs_no_teacher(trained: tuple[Path, Path], tmp_path: Path) -> None:

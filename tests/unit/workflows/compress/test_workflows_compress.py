@@ -20,6 +20,7 @@ from dlexp.config.derive import repeat, resumed_config
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, Interrupted
+from dlexp.report.number_format import number
 from dlexp.report.pages.compression import compression_rows, compression_section
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.compress.compress import compress
@@ -179,7 +180,8 @@ def test_the_baseline_has_the_same_structure_and_other_weights(source: Path) -> 
     own, compared = weights(found["baseline"]["run"]), weights(found["run"])
     assert {n: w.shape for n, w in own.items()} == {n: w.shape for n, w in compared.items()}
     assert found["baseline"]["epochs"] == 3
-    assert "accuracy" in found["baseline"]["metrics"]
+    accuracy = number("val/accuracy", found["baseline"]["metrics"]["accuracy"])
+    assert ("val/accuracy of the baseline, from random weights", "", accuracy, "") in list(compression_rows(found))
 
 
 def test_a_network_that_cannot_be_taken_apart_is_refused_with_the_layer_in_the_way(source: Path) -> None:

@@ -203,6 +203,10 @@ def test_runs_that_are_named_are_averaged_in_a_prediction(group: Path) -> None:
     flowers = load_iris(as_frame=True).data[::50]
     both = predicted(first, flowers, others=(second,))
     np.testing.assert_allclose(both, (predicted(first, flowers) + predicted(second, flowers)) / 2, atol=1e-12)
+    with pytest.raises(ConfigError, match=r"seed-42.*is named twice"):
+        predicted(first, flowers, others=(second, first))
+    with pytest.raises(ConfigError, match="--soup: requires at least two networks, got 1"):
+        make_soup([first], CombineRequest(soup="uniform"))
 
 
 def test_members_that_cannot_be_combined_are_refused_together(group: Path, tmp_path: Path) -> None:
