@@ -143,7 +143,12 @@ def test_value_of_a_run_that_goes_on_is_checked(tmp_path: Path) -> None:
 
 
 def test_every_changeable_key_exists() -> None:
-    lines = ([], ["data=mnist"], ["data=image_folder", "data.path=a"], ["task=distillation", "task.teacher=a"])
+    lines: tuple[list[str], ...] = (
+        [],
+        ["data=mnist"],
+        ["data=image_folder", "data.path=a"],
+        ["task=distillation", "task.teacher=a"],
+    )
     trees = [load(words, Catalog()).tree for words in lines]
     for key in CHANGEABLE:
         group, name = key.split(".")

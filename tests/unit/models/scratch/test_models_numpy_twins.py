@@ -219,8 +219,9 @@ def test_what_is_not_written_in_numpy_is_refused(builder: Builder, given: dict[s
 
 
 def test_all_that_is_not_written_is_named_at_once() -> None:
+    given: dict[str, Any] = {**IMAGES, "norm": "group", "activation": "mish"}
     with pytest.raises(ValueError, match=r"activation=mish is not .*\. norm=group is not written in NumPy"):
-        numpy_cnn(**{**IMAGES, "norm": "group", "activation": "mish"})
+        numpy_cnn(**given)
 
 
 def losses(words: str, updates: int) -> list[float]:
