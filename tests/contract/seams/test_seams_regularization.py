@@ -58,7 +58,7 @@ class Named(TargetSpec):
     def blank(self): return {"a": torch.zeros(1), "b": torch.zeros(1, 2)}
 INPUTS = [ImageSpec(1, SIDE, SIDE), TableSpec(5), TokenSpec(7, 5), SeriesSpec(2, 5), Graph(), Wave()]
 TARGETS = [ClassSpec(("p", "q", "r")), ValueSpec(("y",), (0.0,), (1.0,)), LabelSpec(("p", "q")), BoxSpec(("p",)),
-           MaskSpec(("p", "q"), SIDE, SIDE), TokenTargetSpec(7, 5), NextTokenSpec(7, 5),
+           MaskSpec(("p", "q"), SIDE, SIDE), ImageTargetSpec(1, SIDE, SIDE), TokenTargetSpec(7, 5), NextTokenSpec(7, 5),
            TagSpec(("p", "q"), 5), CaptionSpec(WORDS, 5),
            ForecastSpec(("y",), 2, (0.0,), (1.0,)), Depth(), Named(), None]
 def drawn(blank):
