@@ -62,7 +62,7 @@ CONTRADICTED: dict[str, tuple[Any, dict[str, Any], str] | None] = {
 } | dict.fromkeys(
     (
         *("trainer.device", "trainer.threads", "trainer.test", "trainer.save_every_steps", "trainer.doctor"),
-        "trainer.sample_every",
+        *("trainer.sample_every", "trainer.snapshot_every", "task.teacher"),
         *("logger.every_steps", "logger.tensorboard", "logger.mlflow", "logger.wandb", "logger.wandb_mode"),
         *("logger.patience", "data.download", "data.in_memory", "data.workers"),
     )
@@ -73,6 +73,7 @@ VALUES = {
     "logger.every_steps": 3, "logger.tensorboard": True, "logger.mlflow_uri": "sqlite:///b.db", "logger.patience": 1.0,
     "logger.mlflow_experiment": "b", "logger.wandb_project": "b", "logger.wandb_entity": "b",
     "logger.wandb_mode": "offline", "trainer.doctor": True, "trainer.sample_every": 2,
+    "trainer.snapshot_every": 2,
 }  # fmt: skip
 
 
