@@ -137,7 +137,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def test_every_option_was_seen() -> None:
-    assert (len(OPTIMS), len(SCHEDULERS)) == (17, 13)
+    assert (len(OPTIMS), len(SCHEDULERS)) == (23, 13)
 
 
 def test_every_key_was_seen() -> None:

@@ -38,7 +38,8 @@ def test_nearest_path_over_the_whole_configuration(path: str, found: str | None)
 
 def test_paths_know_which_options_have_them() -> None:
     paths = all_paths(Catalog())
-    assert paths["optim.momentum"] == tuple(f"optim={n}" for n in ("lookahead", "muon", "rmsprop", "sam", "sgd"))
+    with_momentum = ("lookahead", "muon", "numpy_momentum", "numpy_nesterov", "rmsprop", "sam", "sgd")
+    assert paths["optim.momentum"] == tuple(f"optim={name}" for name in with_momentum)
     assert paths["optim.lr"] == tuple(f"optim={name}" for name in Catalog().options("optim"))
     assert paths["trainer.epochs"] == paths["seed"] == ()
 
