@@ -19,11 +19,11 @@ from dlexp.runtime.settings import STEP
 
 def structure_of(config: RunConfig) -> Structure:
     """The structure that the configuration asks for."""
-    return Structure.parse(config.compression.ranks, config.compression.widths)
+    return Structure.parse(config.compression.layer_ranks, config.compression.layer_widths)
 
 
 def with_structure(config: RunConfig, networks: nn.ModuleDict, num_outputs: int) -> nn.ModuleDict:
-    """`networks`, with the layers of compression.ranks and compression.widths, or the ONNX file in their place.
+    """`networks`, with the layers of compression.layer_ranks and layer_widths, or the ONNX file in their place.
 
     Args:
         config: The configuration.
@@ -38,7 +38,7 @@ def with_structure(config: RunConfig, networks: nn.ModuleDict, num_outputs: int)
         apply_structure(networks, structure_of(config))
     except ValueError as error:
         rule = f"does not fit model={config.model.option}: {error}"
-        remedy = "Restore the model, or set compression.ranks=[] compression.widths=[]"
+        remedy = "Restore the model, or set compression.layer_ranks=[] compression.layer_widths=[]"
         raise ConfigError.one("compression", "", rule, remedy, code="incompatible-weights") from error
     return networks
 

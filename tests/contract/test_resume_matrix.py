@@ -172,7 +172,10 @@ CASES: dict[str, tuple[str, ...]] = {
     "sparse": ("compression.sparsity=0.6", "compression.gradual_epochs=2", *OF_TASK["classification"]),
     "sparse-narrow": (
         *("compression.sparsity=0.6", "compression.scope=global", "regularization.ema.decay=0.9"),
-        *("compression.ranks=['model.1=2']", "compression.widths=['model.1.1=2x6','model.2=6','model.5=6x3']"),
+        *(
+            "compression.layer_ranks=['model.1=2']",
+            "compression.layer_widths=['model.1.1=2x6','model.2=6','model.5=6x3']",
+        ),
         *OF_TASK["classification"],
     ),
     "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),

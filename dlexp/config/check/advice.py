@@ -12,7 +12,8 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 
 _SATURATE = ("sigmoid", "tanh", "softmax", "log_softmax", "step")
-_RECURRENT = "dlexp.models.recurrent."
+_NUMPY = "dlexp.models.scratch.sequences.numpy_"
+_RECURRENT = ("dlexp.models.recurrent.", f"{_NUMPY}rnn", f"{_NUMPY}lstm")
 _DEEP = 6  # layers in sequence from which a plain network becomes hard to train
 _FAST = 10.0  # multiple of the default learning rate of an optimizer
 _FASTEST_ADAM = 0.02  # learning rates above it suit SGD, not Adam

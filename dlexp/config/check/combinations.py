@@ -196,10 +196,10 @@ def _without_effect(path: str, value: Any, other: str, found: tuple[Any, tuple[A
 def compression_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of compression.* among its keys and with the length of the training."""
     given, epochs = tree["compression"], tree["trainer"]["epochs"]
-    for key in ("ranks", "widths"):
-        words = {"ranks": (), "widths": (), key: given[key]}
+    for key in ("layer_ranks", "layer_widths"):
+        words = {"layer_ranks": (), "layer_widths": (), key: given[key]}
         try:
-            Structure.parse(words["ranks"], words["widths"])
+            Structure.parse(words["layer_ranks"], words["layer_widths"])
         except ValueError as error:
             yield Problem(f"compression.{key}", shown(given[key]), str(error), code="invalid-syntax")
     gradual, sparsity = given["gradual_epochs"], given["sparsity"]

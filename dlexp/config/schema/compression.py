@@ -32,10 +32,10 @@ class CompressionConfig:
         "epochs over which the sparsity grows from zero, fast at first; the best epoch is one after them; 0: at once",
         min=0,
     )
-    ranks: tuple[str, ...] = key_field(
+    layer_ranks: tuple[str, ...] = key_field(
         (), "list[str]", "layers that two of a smaller rank replace, as LAYER=RANK, such as model.1=12"
     )
-    widths: tuple[str, ...] = key_field(
+    layer_widths: tuple[str, ...] = key_field(
         (),
         "list[str]",
         "layers of another width than the model makes, as LAYER=INPUTSxOUTPUTS, of a normalization LAYER=CHANNELS",

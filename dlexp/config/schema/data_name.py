@@ -21,6 +21,7 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "corpus": ("path",),
     "captions": ("path",),
     "tagged": ("path",),
+    "super_resolution": ("path",),
     "huggingface": ("folder", "name"),
 }
 _HANDED_OVER = ("dataframe", "text_dataframe", "ndarrays")  # by a Python program, without a name

@@ -121,8 +121,8 @@ def _compressed(source: Source, config: RunConfig, request: CompressRequest) -> 
     before = structure_of(source.experiment.config)
     structure = structure_between(plain_networks(source.experiment), networks, {**before.ranks, **done.ranks})
     values = {
-        "compression.ranks": structure.rank_words(),
-        "compression.widths": structure.width_words(),
+        "compression.layer_ranks": structure.rank_words(),
+        "compression.layer_widths": structure.width_words(),
         "init_from": None,
         "trainer.test": False,  # the split of the request decides what is read
         **done.values,

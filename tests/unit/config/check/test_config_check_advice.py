@@ -13,12 +13,15 @@ CATALOG = Catalog()
 TABLES = ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")
 MODELS = tuple(CATALOG.options("model"))
 SEQUENCES = ("data=arrays", "data.path=a.npz", "task=classification")
-RECURRENT = ("rnn", "lstm", "gru", "recurrent_cells")
+RECURRENT = ("rnn", "lstm", "gru", "recurrent_cells", "numpy_rnn", "numpy_lstm")
 COMPANIONS = {
     **dict.fromkeys(TABLES, ("data=iris",)),
     **dict.fromkeys(("tcn", "text_cnn"), SEQUENCES),
     "transformer_encoder": SEQUENCES,
     "clip": ("data=digit_captions",),
+    "canvas": ("data=style_pair",),
+    **dict.fromkeys(("edsr", "espcn", "srcnn"), ("data=photos",)),
+    "numpy_transformer": SEQUENCES,
     "lstm_autoencoder": ("data=eeg",),
     **dict.fromkeys(("transformer", "transformer_base", "transformer_256"), ("data=reverse",)),
     **dict.fromkeys(("gpt", "gpt2"), ("data=corpus", "data.path=a.txt")),
@@ -88,7 +91,7 @@ def test_no_default_line_is_advised_against() -> None:
     lines += [(f"optim={name}",) for name in OPTIMS]
     lines += [(f"scheduler={name}",) for name in CATALOG.options("scheduler")]
     lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
-    assert len(lines) == 66 + 17 + 13 + 16
+    assert len(lines) == 76 + 23 + 13 + 16
     assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
 
 

@@ -65,9 +65,9 @@ def narrow(source: Path) -> dict[str, Any]:
 
 def test_a_chain_makes_a_run_of_constructor_widths_and_weights(source: Path, narrow: dict[str, Any]) -> None:
     given = read_object(Path(narrow["run"]) / "meta.json")["config"]["compression"]
-    assert given["ranks"] == ["model.1=2", "model.3=5"]  # 0.6 * 4 * 24 / 28 and 0.6 * 24 * 16 / 40
+    assert given["layer_ranks"] == ["model.1=2", "model.3=5"]  # 0.6 * 4 * 24 / 28 and 0.6 * 24 * 16 / 40
     widths = ["model.1.0=4x1", "model.1.1=1x12", "model.3.0=12x2", "model.3.1=2x8", "model.5=8x3"]
-    assert given["widths"] == widths
+    assert given["layer_widths"] == widths
     shapes = {name: tuple(weight.shape) for name, weight in weights(narrow["run"]).items()}
     assert shapes["model.1.0.weight"] == (1, 4)
     assert shapes["model.5.weight"] == (3, 8)

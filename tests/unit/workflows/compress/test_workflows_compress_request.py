@@ -84,7 +84,7 @@ def test_keys_of_the_configuration_are_checked() -> None:
     load_refused(["compression.gradual_epochs=2"], catalog, "missing-requirement", "compression.gradual_epochs")
     words = ["compression.sparsity=0.5", "compression.gradual_epochs=9", "trainer.epochs=5"]
     load_refused(words, catalog, "out-of-range", "compression.gradual_epochs", "5 or less")
-    load_refused(["compression.widths=[model]"], catalog, "invalid-syntax", "compression.widths")
+    load_refused(["compression.layer_widths=[model]"], catalog, "invalid-syntax", "compression.layer_widths")
 
 
 def test_the_front_has_what_nothing_beats_in_both() -> None:
