@@ -133,11 +133,10 @@ def numpy_transformer(
     vectors = Dense(in_channels, token) if vocabulary_size is None and in_channels else None
     is_first, hidden = norm_place == "before", max(1, int(token * ffn_factor))
     block = partial(transformer_block, token, heads, hidden, is_norm_first=is_first, p=dropout)
-    stack = [block(activation=_FFN[ffn]()) for _ in range(blocks)]
     layer = networks.TransformerEncoder(
         vectors or Embedding(vocabulary_size or 0, token),
         token,
-        stack,
+        [block(activation=_FFN[ffn]()) for _ in range(blocks)],
         LayerNorm(token) if is_first else None,
         None if per_position else SequencePooling(pooling),
         Dense(token, num_outputs),
