@@ -54,9 +54,9 @@ class NumpyModule(nn.Module):
         self.__dict__["layer"] = layer
         modules = dict(self.named_modules())
         self.__dict__["_parts"] = [(modules.get(place, self), part) for place, part in layer.layers()]
-        named = {name for name, _ in self.named_parameters()}
-        if named != layer.named("parameters").keys():
-            raise ValueError(f"the layer has {', '.join(layer.named('parameters'))}, the module {', '.join(named)}")
+        named, known = [name for name, _ in self.named_parameters()], list(layer.named("parameters"))
+        if set(named) != set(known):
+            raise ValueError(f"the layer has {', '.join(known)}, the module {', '.join(named)}")
         for _, part in self._parts:
             if isinstance(part, DrawnMasks):
                 part.draw = _drawn_mask
