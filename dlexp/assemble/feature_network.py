@@ -19,7 +19,7 @@ from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.preprocess import Affine, Preprocess
-from dlexp.engine.state import load_weights
+from dlexp.engine.state import load_weights, weights_for
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.models.generative.features import KEY, FeatureNetwork, named_features
 from dlexp.runtime.seed import generator
@@ -86,8 +86,7 @@ def _of_run(folder: Path, trusted: Sequence[str], build: Build) -> FeatureNetwor
         raise ConfigError.one(KEY, str(folder), rule, "Name another run.", code="incompatible-run")
     try:
         with naming(folder / "checkpoints" / "best.pt"):
-            saved = state.get("eval_weights", state["networks"])  # with those that a task needed in training alone
-            load_weights(networks, {name: value for name, value in saved.items() if name.partition(".")[0] in networks})
+            load_weights(networks, weights_for(networks, state))
     except DlexpError as error:
         raise ConfigError.one(KEY, str(folder), str(error), "Name another run.", code=error.code) from error
     return FeatureNetwork(networks["model"], inputs.channels, _Prepared(preprocess, float(white), folder))

@@ -24,7 +24,7 @@ from dlexp.config.derive import config_changes
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import OWN_KEYS, RunConfig
 from dlexp.data.bundle import DataBundle
-from dlexp.engine.state import load_weights
+from dlexp.engine.state import load_weights, weights_for
 from dlexp.errors import ConfigError, Problem
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.tensors import sha256
@@ -81,8 +81,7 @@ def _restored(own: RunConfig, run: RunDir, kept: Mapping[str, Any], trusted: Seq
     state = CheckpointStore(run / "checkpoints", lambda text: None).load_best()
     if state is None:
         raise _refused(str(run.path), "has no best checkpoint", "Name a run that has finished an epoch.")
-    weights = state.get("eval_weights", state["networks"])
-    weights = {name: value for name, value in weights.items() if name.partition(".")[0] in networks}
+    weights = weights_for(networks, state)
     with naming(run / "checkpoints" / "best.pt"):
         load_weights(networks, weights)
     network = networks["model"]

@@ -277,6 +277,12 @@ class TrainState:
         self.epoch_start = state["epoch_start"]
 
 
+def weights_for(networks: nn.ModuleDict, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Name -> tensor of the evaluation weights of a checkpoint for `networks`; its task may have trained others too."""
+    weights = checkpoint.get("eval_weights", checkpoint["networks"])
+    return {name: value for name, value in weights.items() if name.partition(".")[0] in networks}
+
+
 def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor], *, allow_nonfinite: bool = False) -> None:
     """Put `weights` into `networks`, which were just built.
 

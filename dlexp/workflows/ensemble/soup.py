@@ -89,8 +89,7 @@ def make_soup(folders: Sequence[Path], request: CombineRequest) -> dict[str, Any
 
 
 def _uniform(experiment: Experiment, ingredients: Sequence[Weights]) -> _Soup:
-    used = tuple(range(len(ingredients)))
-    return _soup(experiment, ingredients, used)
+    return _soup(experiment, ingredients, range(len(ingredients)))
 
 
 def _greedy(
